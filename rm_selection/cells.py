@@ -9,63 +9,24 @@ from __future__ import annotations
 
 import shutil
 import time
-import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rm_selection import checkpoints, runs
 from rm_selection.checkpoint_folder import fingerprint
 from rm_selection.checkpoints import Checkpoint, resolve
-from rm_selection.errors import (
-    ConfigError,
-    DamagedModelError,
-    DataError,
-    GatedModelError,
-    MissingModelError,
-    NonFiniteLossError,
-    OutOfMemoryError,
-    ParityError,
-    PushError,
-    RunError,
-    SelectionError,
-    UnpublishedStage,
-    UnsafeModelError,
-)
+from rm_selection.errors import PushError, RunError, UnpublishedStage
 from rm_selection.evaluation_sets import sources
+from rm_selection.failures import failure
+from rm_selection.outcomes import Outcome, keep
 from rm_selection.tracking import Tracker, tracker
 from rm_selection.train_settings import TrainConfig
 from rm_selection.training_data import for_objective
 
 if TYPE_CHECKING:
     from rm_selection.work import Work
-
-# How a failed run is classed in its record, the first that fits.
-KINDS: tuple[tuple[type[BaseException], str], ...] = (
-    (OutOfMemoryError, "out of memory"),
-    (NonFiniteLossError, "non-finite loss"),
-    (GatedModelError, "gated"),
-    (MissingModelError, "missing repository"),
-    (UnsafeModelError, "unsafe model"),
-    (DamagedModelError, "damaged model"),
-    (ParityError, "scores not reproducible"),
-    (ConfigError, "settings"),
-    (DataError, "bad data"),
-    (KeyboardInterrupt, "interrupted"),
-    (SelectionError, "refused"),
-)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a cell. status: finished, failed, skipped, or busy where another process works on it."""
-
-    run_id: str
-    folder: Path
-    status: str
-    reason: str = ""
-    new: bool = True  # False where it was finished before
 
 
 def run(settings: TrainConfig) -> Outcome:
@@ -97,11 +58,11 @@ def run(settings: TrainConfig) -> Outcome:
         except RunError:
             raise
         except KeyboardInterrupt as error:
-            _keep(folder, record | _failure(error))
+            keep(folder, record | failure(error))
             raise
         except Exception as error:  # noqa: BLE001 - whatever ends a cell is recorded, and the sweep goes on
-            record |= _failure(error)
-        _keep(folder, record)
+            record |= failure(error)
+        keep(folder, record)
         _push(settings, folder)
     return Outcome(run_id, folder, record["status"], record.get("reason", ""))
 
@@ -166,13 +127,6 @@ def _finish(work: Work, record: runs.Record) -> runs.Record:
     return gained | {"status": "finished"}
 
 
-def _keep(folder: Path, record: runs.Record) -> None:
-    """Write the record, unless it tells of a failure to get as far as a run that is finished already."""
-    known = runs.read_record(folder)
-    if record["status"] == "finished" or known is None or known["status"] != "finished":
-        runs.write_record(folder, record)
-
-
 def _push(settings: TrainConfig, folder: Path) -> None:
     """Upload a finished model that is not there yet; the run stays finished whatever comes of it."""
     repo, record = settings.training.push_to_hub, runs.read_record(folder)
@@ -197,14 +151,3 @@ def _mirror(settings: TrainConfig, checkpoint: Checkpoint, folder: Path, record:
     mode, project = settings.tracking.mode, settings.tracking.project
     about = dict(record["settings"]) | {"base": checkpoint.base, "stage": checkpoint.stage, "seed": settings.seed}
     return tracker(mode, project, settings.study, str(record["run_id"]), tags, about, folder)
-
-
-def _failure(error: BaseException) -> runs.Record:
-    kind = next((kind for type_, kind in KINDS if isinstance(error, type_)), "defect")
-    kind = getattr(error, "kind", None) or kind
-    reason = str(error) or kind
-    failure = {"status": "failed", "kind": kind, "reason": reason}
-    if kind == "defect":
-        failure["traceback"] = "".join(traceback.format_exception(error))
-        failure["reason"] = f"{type(error).__name__}: {reason}"
-    return failure

@@ -119,8 +119,13 @@ def _check_words(words: Sequence[str], schema: type[Any]) -> None:
             raise ConfigError(f"{word} has no name; settings are written name=value, without blanks around =")
 
 
-def typed(schema: type[T], config: DictConfig) -> T:
+def typed(schema: type[T], config: DictConfig, under: str = "") -> T:
     """The checked settings of `config`.
+
+    Args:
+        schema: a dataclass of settings.
+        config: what was given.
+        under: where they stand, as in "feature.", to be named in an error.
 
     Raises:
         ConfigError: a key that `schema` lacks, a value of the wrong type or out of range, or a missing value.
@@ -128,12 +133,12 @@ def typed(schema: type[T], config: DictConfig) -> T:
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), config)
         if missing := sorted(OmegaConf.missing_keys(merged)):
-            raise ConfigError(f"setting {missing[0]} has no value; give one with {missing[0]}=...")
+            raise ConfigError(f"setting {under}{missing[0]} has no value; give one with {under}{missing[0]}=...")
         settings = OmegaConf.to_object(merged)
     except ConfigKeyError as error:
-        raise ConfigError(_unknown(str(error.full_key), schema)) from error
+        raise ConfigError(_unknown(str(error.full_key), schema, under)) from error
     except OmegaConfBaseException as error:
-        raise ConfigError(_mistyped(error, schema)) from error
+        raise ConfigError(_mistyped(error, schema, under)) from error
     if not isinstance(settings, schema):
         raise ConfigError(f"the configuration is not a table of settings of {schema.__name__}")
     return settings
@@ -178,28 +183,29 @@ def _sentence(error: Exception, schema: type[Any]) -> str:
     return f"the command line could not be read ({first}); {form}"
 
 
-def _unknown(key: str, schema: type[Any]) -> str:
+def _unknown(key: str, schema: type[Any], under: str = "") -> str:
     parent, _, name = key.rpartition(".")
-    if not is_dataclass(get_type_hints(schema).get(parent)):
-        parent, name = "", key
-    names = _names_in(schema, parent)
+    if not (names := _names_below(schema, parent)):
+        parent, name, names = "", key, [f.name for f in fields(schema)]
     near = difflib.get_close_matches(name, names, n=1)
-    path = f"{parent}." if parent else ""
+    path = f"{under}{parent}." if parent else under
     hint = f"did you mean {path}{near[0]}? " if near else ""
-    return f"unknown setting {key}; {hint}allowed are {', '.join(path + other for other in names)}"
+    return f"unknown setting {under}{key}; {hint}allowed are {', '.join(path + other for other in names)}"
 
 
-def _names_in(schema: type[Any], parent: str) -> list[str]:
-    """The settings below `parent`, or at the top where there is no such group."""
-    inner = get_type_hints(schema).get(parent)
-    return [f.name for f in fields(inner if is_dataclass(inner) else schema)]
+def _names_below(schema: type[Any], group: str) -> list[str]:
+    """The settings of a group, of all its kinds where its files differ; none where `group` is no group."""
+    inner = get_type_hints(schema).get(group)
+    kinds = [inner] if is_dataclass(inner) else []
+    kinds += [kind for f in fields(schema) if f.name == group for kind in f.metadata.get("kinds", {}).values()]
+    return list(dict.fromkeys(f.name for kind in kinds for f in fields(kind)))
 
 
-def _mistyped(error: OmegaConfBaseException, schema: type[Any]) -> str:
+def _mistyped(error: OmegaConfBaseException, schema: type[Any], under: str = "") -> str:
     key = str(error.full_key or error.key)
     texts = {f.name: f.metadata["help"] for f in fields(schema) if f.default is not NO_DEFAULT}
     reason = " ".join(str(error.msg or error).split("\n")[0].split())
-    return f"{key} is not valid: {reason}; {key} is: {texts.get(key, 'see --help')}"
+    return f"{under}{key} is not valid: {reason}; {under}{key} is: {texts.get(key, 'see --help')}"
 
 
 def _leave(message: str, code: int) -> None:

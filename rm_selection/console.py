@@ -26,8 +26,10 @@ _LEFT = (
     "command",
     "figure",
     "aim",
+    "feature",
+    "how",
 )
-_WRAPPED = ("licence", "claimed", "found")
+_WRAPPED = ("licence", "claimed", "found", "how")
 _WITH_LICENCE = 116  # columns of a terminal that a ranking with licences needs
 
 
@@ -124,6 +126,20 @@ def _brief(basis: str) -> str:
 def claims(found: pd.DataFrame) -> None:
     """Print each claim of the study beside what was found."""
     table("The study's claims", found[["claim", "claimed", "found", "reproduced"]])
+
+
+def outcome(run_id: str, status: str, new: bool, reason: str = "") -> None:
+    """Print in a line what became of one piece of a sweep."""
+    known = " before" if status == "finished" and not new else ""
+    line(f"{run_id} {status}{known}{f': {reason}' if reason else ''}")
+
+
+def measured(folder: Path) -> None:
+    """Print what was measured, and where its record lies."""
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    rows = [(name, f"{value:.4g}", record["protocols"].get(name, "")) for name, value in record["values"].items()]
+    table("Measured", pd.DataFrame(rows, columns=["feature", "value", "how"]))
+    line(f"record: {folder}")
 
 
 def scores(folder: Path) -> None:

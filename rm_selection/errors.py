@@ -18,6 +18,7 @@ ValueError
     ├── TrainingError       training cannot go on
     │   ├── NonFiniteLossError  the loss or a gradient became NaN or infinite: the step is named
     │   └── OutOfMemoryError    the device has too little memory
+    ├── MeasurementError    a feature of a base cannot be measured
     ├── PushError           a finished model could not be uploaded; it is still where it was saved
     └── FitError            a statistic cannot be estimated from these data, and why
 """
@@ -52,6 +53,10 @@ class RunError(SelectionError):
 
 class StudyError(SelectionError):
     """A study folder lacks what a command needs."""
+
+
+class MeasurementError(SelectionError):
+    """A feature of a base cannot be measured."""
 
 
 class PushError(SelectionError):

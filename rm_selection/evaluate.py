@@ -14,8 +14,7 @@ def main(settings: EvaluateConfig) -> None:
     from rm_selection.existing_model import score_existing
 
     outcome = score_existing(settings)
-    known = "" if outcome.new else " before"
-    console.line(f"{outcome.run_id} {outcome.status}{known}")
+    console.outcome(outcome.run_id, outcome.status, outcome.new)
     console.scores(outcome.folder)
 
 

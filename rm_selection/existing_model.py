@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from rm_selection import runs
-from rm_selection.cells import Outcome
 from rm_selection.checkpoint_folder import fingerprint
 from rm_selection.errors import ConfigError
 from rm_selection.evaluation import evaluate, read_benchmarks
 from rm_selection.evaluation_sets import sources
+from rm_selection.hardware import device, precision_of
+from rm_selection.outcomes import Outcome
 from rm_selection.reward_model import RewardModel, reload
 from rm_selection.rewardbench_official import scores_json
 from rm_selection.scoring import parity_check
 from rm_selection.studies import write_text
 from rm_selection.train_settings import EvaluateConfig
-from rm_selection.work import device, precision_of
 
 
 def score_existing(settings: EvaluateConfig) -> Outcome:

@@ -40,8 +40,12 @@ def run_id(checkpoint: str, dataset: str, objective: str, seed: int, settings: M
         seed: of the run.
         settings: everything else that could change the scores; JSON values.
     """
-    text = json.dumps(settings, sort_keys=True)
-    return f"{checkpoint}__{dataset}__{objective}__s{seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{checkpoint}__{dataset}__{objective}__s{seed}-{digest(settings)}"
+
+
+def digest(settings: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits that stand for JSON values in a run's name."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def read_record(folder: Path) -> Record | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,13 @@ def setting(text: str) -> Any:
     return field(default=MISSING, metadata={"help": text})
 
 
-def in_group(text: str, several: bool = False) -> Any:
+def in_group(text: str, several: bool = False, kinds: Mapping[str, type[Any]] | None = None) -> Any:
     """A field that a folder of conf/ fills; `text` says what it chooses (shown by --help).
 
     several: files of the folder add to each other, so [a,b] may be chosen.
+    kinds: the dataclass of each file, where they differ; the field is then Any and typed by its `name`.
     """
-    return field(default=MISSING, metadata={"help": text, "group": not several})
+    return field(default=MISSING, metadata={"help": text, "group": not several, "kinds": kinds or {}})
 
 
 @dataclass

@@ -16,9 +16,7 @@ def main(settings: TrainConfig) -> None:
     outcome = cells.run(settings)
     if outcome.status == "failed":
         raise TrainingError(f"{outcome.run_id} failed: {outcome.reason}")
-    known = " before" if outcome.status == "finished" and not outcome.new else ""
-    reason = f": {outcome.reason}" if outcome.reason else ""
-    console.line(f"{outcome.run_id} {outcome.status}{known}{reason}")
+    console.outcome(outcome.run_id, outcome.status, outcome.new, outcome.reason)
     if outcome.status == "finished":
         console.scores(outcome.folder)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -10,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from rm_selection.checkpoints import Checkpoint
 from rm_selection.contamination import overlap, refuse_overlap
 from rm_selection.errors import ConfigError
 from rm_selection.evaluation import Benchmark, evaluate, read_benchmarks
 from rm_selection.evaluation_sets import sources
+from rm_selection.hardware import device, device_name, precision_of
 from rm_selection.learning import Data, learn
 from rm_selection.model_card import model_card
 from rm_selection.preference_lengths import common_subset, guard_lengths
@@ -27,7 +26,7 @@ from rm_selection.runs import sha256
 from rm_selection.scoring import parity_check, verify_reload
 from rm_selection.studies import write_text
 from rm_selection.tracking import Tracker
-from rm_selection.train_settings import HardwareConfig, TrainConfig
+from rm_selection.train_settings import TrainConfig
 from rm_selection.training_data import merge_source, source
 
 CHECKED = 16  # conversations that the parity and the reload check score
@@ -79,7 +78,7 @@ class Work:
             self.mirror.table(f"{name}_subsets", _subsets(found.scores[str(name)], len(pairs)))
         self.mirror.made(self.folder.name, "evaluation", {"run_id": self.folder.name, "scores": found.scores})
         cost = {
-            "device": _device_name(self.device),
+            "device": device_name(self.device),
             "scored_tokens": found.tokens,
             "scored_pad_tokens": found.pad_tokens,
         }
@@ -195,32 +194,6 @@ class Work:
 def _told(read: Read[Any]) -> dict[str, Any]:
     told = {"rows": len(read.rows), "counts": read.counts, "sha256": read.sha256}
     return told if read.revision is None else told | {"revision": read.revision}
-
-
-def device(hardware: HardwareConfig) -> str:
-    """The device to use.
-
-    Raises:
-        ConfigError: CUDA is asked for and there is none, or several processes were started for one cell.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # torchrun, accelerate launch; the others would wait for ever
-        raise ConfigError("WORLD_SIZE is above 1, and a cell is trained by one process; start it without torchrun")
-    if hardware.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("hardware.device=cuda, and no CUDA device is there; choose hardware=auto or hardware=cpu")
-    if hardware.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return hardware.device
-
-
-def precision_of(hardware: HardwareConfig, where: str) -> Any:
-    """float32 on CPU and bf16 on CUDA unless one is named."""
-    if hardware.precision != "auto":
-        return hardware.precision
-    return "bf16" if where == "cuda" else "float32"
-
-
-def _device_name(where: str) -> str:
-    return torch.cuda.get_device_name() if where == "cuda" else "cpu"
 
 
 def _subsets(scores: dict[str, Any], n: int) -> pd.DataFrame:

@@ -8,12 +8,12 @@ from tiny_training import CHATS, QUICK, TRAIN, base, score_ids, trained  # noqa:
 
 from rm_selection import bradley_terry, training_state
 from rm_selection.errors import ConfigError, DamagedModelError, NonFiniteLossError, OutOfMemoryError
+from rm_selection.hardware import device
 from rm_selection.protocol import Lora, Objective
 from rm_selection.reward_model import load, reload, save
 from rm_selection.scoring import score, verify_reload
 from rm_selection.train_settings import HardwareConfig
 from rm_selection.training import arguments, trainable
-from rm_selection.work import device
 
 
 def test_tokens_are_counted_once_an_epoch(base, tmp_path):
