@@ -7,7 +7,8 @@ from sklearn.preprocessing import StandardScaler
 from rm_selection.analysis import factors as module
 from rm_selection.analysis.factors import coordinates, factors, usable_columns
 from rm_selection.errors import FitError
-from rm_selection.tables import OPEN_LLM_V2, joined
+from rm_selection.table_rows import OPEN_LLM_V2
+from rm_selection.tables import joined
 
 COLUMNS = ["a", "b", "c"]
 

@@ -4,7 +4,8 @@ import pytest
 
 from rm_selection.analysis.gains import gains
 from rm_selection.errors import FitError
-from rm_selection.tables import CATEGORIES, published
+from rm_selection.table_rows import CATEGORIES
+from rm_selection.tables import published
 
 
 def tables(*models: tuple[str, str, float, str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:

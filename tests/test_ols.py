@@ -6,7 +6,8 @@ from statsmodels.stats.diagnostic import het_breuschpagan
 
 from rm_selection.analysis.ols import coefficients, diagnostics, fit, influence, summary_text
 from rm_selection.errors import FitError
-from rm_selection.tables import OPEN_LLM_V2, joined
+from rm_selection.table_rows import OPEN_LLM_V2
+from rm_selection.tables import joined
 
 FEATURES = ["x", "z"]
 

@@ -6,7 +6,8 @@ from sklearn.preprocessing import StandardScaler
 
 from rm_selection.analysis import predictor
 from rm_selection.analysis.predictor import ALPHAS, L1_RATIOS, PREDICTORS, Predictor, single_benchmark, validate
-from rm_selection.tables import OPEN_LLM_V2, joined
+from rm_selection.table_rows import OPEN_LLM_V2
+from rm_selection.tables import joined
 
 FRAME = joined("regression")
 FAST = [p for p in PREDICTORS if p.name not in ("elastic_net", "low_rank")]

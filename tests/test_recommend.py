@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from rm_selection import recommend, selection
-from rm_selection.tables import OPEN_LLM_V2, candidates, joined, published
+from rm_selection.table_rows import OPEN_LLM_V2
+from rm_selection.tables import candidates, joined, published
 
 DESIGN = [  # of the project's design, with family
     *("rank", "model", "family", "params_b", "licence", "predicted", "low", "high"),

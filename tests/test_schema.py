@@ -6,7 +6,7 @@ from pydantic import Field
 
 from rm_selection.errors import TableError
 from rm_selection.schema import Row, read_table
-from rm_selection.tables import BENCHMARKS, CandidateRow
+from rm_selection.table_rows import BENCHMARKS, CandidateRow
 
 FIELDS = ", ".join(CandidateRow.model_fields)
 SIZE = "a size above 0 and at most 10000, in billions of parameters"

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rm_selection import selection, tables
+from rm_selection import selection, table_rows, tables
 from rm_selection.analysis.measurement import total_error
 from rm_selection.errors import SelectionError
 from rm_selection.selection import Constraints, allowed, rank, training_hours
@@ -19,11 +19,11 @@ def everyone() -> pd.DataFrame:
 
 
 def candidate(**known: object) -> pd.DataFrame:
-    row = dict.fromkeys(tables.BENCHMARKS, np.nan) | {"model": "new/model", "family": "new", "licence": "mit"}
+    row = dict.fromkeys(table_rows.BENCHMARKS, np.nan) | {"model": "new/model", "family": "new", "licence": "mit"}
     return tables.with_log_size(pd.DataFrame([row | known]))
 
 
-TYPICAL = dict(zip(tables.OPEN_LLM_V2, (25.0, 5.0, 60.0, 15.0, 25.0, 8.0), strict=True))
+TYPICAL = dict(zip(table_rows.OPEN_LLM_V2, (25.0, 5.0, 60.0, 15.0, 25.0, 8.0), strict=True))
 
 
 def test_constraints_keep_what_satisfies_all_of_them(everyone):

@@ -4,7 +4,8 @@ from scipy.stats import norm
 
 from rm_selection.analysis.stages import published_stages
 from rm_selection.errors import FitError
-from rm_selection.tables import CATEGORIES, published
+from rm_selection.table_rows import CATEGORIES
+from rm_selection.tables import published
 
 
 def stage(base: str, name: str, score: float) -> dict[str, object]:

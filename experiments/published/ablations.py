@@ -32,7 +32,8 @@ from rm_selection.analysis.imputation import ConditionalNormal
 from rm_selection.analysis.measurement import total_error
 from rm_selection.analysis.predictor import PREDICTORS, FitPredict, Predictor, validate
 from rm_selection.settings import OBJECTIVES
-from rm_selection.tables import CATEGORIES, OPEN_LLM_V2, candidates, joined
+from rm_selection.table_rows import CATEGORIES, OPEN_LLM_V2
+from rm_selection.tables import candidates, joined
 
 Array = NDArray[np.float64]
 Path = Callable[[Array, Array, Array, Array], Array]  # X, y, weights, new X (m, d): predictions (m, settings)

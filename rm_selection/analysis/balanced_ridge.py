@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rm_selection.analysis.imputation import ConditionalNormal
 from rm_selection.errors import FitError
-from rm_selection.tables import OPEN_LLM_V2
+from rm_selection.table_rows import OPEN_LLM_V2
 
 Array = NDArray[np.float64]
 

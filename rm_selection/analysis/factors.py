@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from rm_selection.analysis.correlation import is_constant
 from rm_selection.errors import FitError
-from rm_selection.tables import BENCHMARKS
+from rm_selection.table_rows import BENCHMARKS
 
 HARNESSES = ("olv1_", "olv2_")
 MIN_MODELS = 20

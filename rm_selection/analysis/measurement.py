@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rm_selection.analysis.resampling import LEVEL
 from rm_selection.errors import FitError
-from rm_selection.tables import CATEGORIES
+from rm_selection.table_rows import CATEGORIES
 
 CHAT, CHAT_HARD, SAFETY, CODE, MATH_PRM = 358, 456, 740, 984, 447  # pairs in RewardBench v1, 2,985 in all
 # Reasoning is the mean of the accuracies over the code and the math-prm pairs, whatever their numbers.

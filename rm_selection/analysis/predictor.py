@@ -23,7 +23,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from rm_selection.analysis.balanced_ridge import FEATURE_SETS, BalancedRidge
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
-from rm_selection.tables import OPEN_LLM_V2
+from rm_selection.table_rows import OPEN_LLM_V2
 
 Array = NDArray[np.float64]
 FitPredict = Callable[[pd.DataFrame, pd.DataFrame, int], Array]

@@ -15,7 +15,8 @@ from rm_selection.analysis.claims import claims
 from rm_selection.analysis.correlation import correlation, usable_features
 from rm_selection.analysis.predictor import PREDICTORS, VALIDATIONS, Predictor, single_benchmark, validate
 from rm_selection.settings import OBJECTIVES
-from rm_selection.tables import BENCHMARKS, CATEGORIES, joined, published
+from rm_selection.table_rows import BENCHMARKS, CATEGORIES
+from rm_selection.tables import joined, published
 
 MIN_MODELS = 20  # a benchmark known of fewer has no coverage curve
 STEPS = 6
