@@ -9,6 +9,7 @@ Units: scores 0-100, sizes in billions of parameters, tokens in trillions, costs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,25 @@ from rm_selection.errors import StudyError
 
 CHECKPOINT = ("model", "base", "stage", "family", "params_b", "tokens_t", "licence")
 VOCABULARY = "; vocabulary "  # what a protocol says last of a figure that only one tokenizer's others compare with
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was run and measured. runs: by objective; spent: what `costs` returns."""
+
+    runs: Mapping[str, pd.DataFrame]
+    features: pd.DataFrame
+    spent: pd.DataFrame
+
+
+def study(folder: Path, evaluation: str | None = None) -> Study:
+    """Everything a study holds; `evaluation` as for `runs`.
+
+    Raises:
+        StudyError: as `runs` and `features`.
+    """
+    trained = {objective: runs(folder, objective, evaluation) for objective in objectives(folder)}
+    return Study(trained, features(folder), costs(folder))
 
 
 def features(folder: Path) -> pd.DataFrame:

@@ -79,6 +79,7 @@ def test_defaults_reach_the_task_typed(call):
         "output": "outputs",
         "objective": "regression",
         "candidates": None,
+        "evaluation": None,
         "max_params_b": None,
         "min_params_b": None,
         "licence": (),

@@ -82,6 +82,11 @@ class BalancedRidge:
         low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
         return cls(features, feature_set, float(PENALTIES[index]), float(intercepts[index]), full, low, high, normal)
 
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The features of the chosen set."""
+        return tuple(name for name, slope in zip(self.features, self.slopes, strict=True) if slope != 0)
+
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Predictions for the rows of `frame`, with what makes them less sure.
 

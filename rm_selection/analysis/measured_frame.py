@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from rm_selection.analysis.measurement import RERUN_SD, standard_errors
 from rm_selection.errors import FitError
+from rm_selection.study_tables import Study
 from rm_selection.tables import with_log_size
 
 FEATURES = ("benchmarks", "presence", "probe")
 AVERAGE = "benchmarks.average"
 FACTS = ("model", "base", "stage", "family", "params_b", "tokens_t", "licence")
 SIZES = ("params_b", "log_params_b")
+PER_BYTE = "_per_byte"
+MIN_MODELS = 10  # below it an interval says nothing
+MIN_FAMILIES = 4  # one is left out for the test, another for the choice, and two must be left to fit
 MIN_SHARE = 0.8  # of the checkpoints must have a feature, or it is left out
 
 
@@ -39,6 +43,12 @@ def frame(runs: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
     return with_log_size(table.sort_values("model", ignore_index=True))
 
 
+def frames(study: Study) -> dict[str, pd.DataFrame]:
+    """`frame` of every objective, of the checkpoints that a reward model was trained from."""
+    made = {objective: frame(runs, study.features) for objective, runs in study.runs.items()}
+    return {name: table.dropna(subset=["score"]).reset_index(drop=True) for name, table in made.items()}
+
+
 def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
     """One row a checkpoint: model, means over seeds of score, seconds and categories, seeds, seed_sd and error.
 
@@ -61,6 +71,34 @@ def categories(runs: pd.DataFrame) -> list[str]:
     return list(runs.columns[list(runs.columns).index("n") + 1 :])
 
 
+def shared_categories(runs: Mapping[str, pd.DataFrame]) -> list[str]:
+    """The categories that the runs of every objective have."""
+    first, *others = (categories(table) for table in runs.values())
+    return [name for name in first if all(name in other for other in others)]
+
+
+def mean_of(frames: Mapping[str, pd.DataFrame], parts: Sequence[str]) -> pd.DataFrame:
+    """The checkpoints that every frame has a score of, each with the mean of its figures over the frames.
+
+    error and seed_sd are means too: the frames share their pairs, so their errors do not average out.
+    """
+    names = ["score", "error", "seed_sd", "seconds", *parts]
+    shared = set.intersection(*(set(one.dropna(subset=["score"])["model"]) for one in frames.values()))
+    first = next(iter(frames.values()))
+    table = first[first["model"].isin(shared)].reset_index(drop=True)
+    figures = [one.set_index("model").loc[table["model"], names].to_numpy(float) for one in frames.values()]
+    return table.assign(**dict(zip(names, np.mean(figures, axis=0).T, strict=True)))
+
+
+def shortage(table: pd.DataFrame) -> str:
+    """Why predictors cannot be judged on families they did not see; nothing where they can."""
+    families = table["family"].nunique()
+    if len(table) >= MIN_MODELS and families >= MIN_FAMILIES:
+        return ""
+    need = f"{MIN_MODELS} trained checkpoints of {MIN_FAMILIES} families"
+    return f"predictors need {need}, and there are {len(table)} of {families}"
+
+
 def columns_of(table: pd.DataFrame, feature: str) -> list[str]:
     """The figures of one feature, the average of the benchmarks left out."""
     return [name for name in table.columns if name.startswith(f"{feature}.") and name != AVERAGE]
@@ -75,7 +113,7 @@ def feature_sets(table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         FitError: nothing is known of the checkpoints.
     """
     sets = {"size": _usable(table, SIZES)}
-    sets |= {feature: _usable(table, columns_of(table, feature)) for feature in FEATURES}
+    sets |= {feature: _usable(table, _distinct(columns_of(table, feature))) for feature in FEATURES}
     sets |= {
         f"benchmarks_{other}": (*sets["benchmarks"], *sets[other])
         for other in ("presence", "probe")
@@ -87,6 +125,11 @@ def feature_sets(table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     if len(known) > 1:
         known["all"] = tuple(dict.fromkeys(column for columns in known.values() for column in columns))
     return known
+
+
+def _distinct(columns: Sequence[str]) -> list[str]:
+    """Without the figures per byte of what is there per token: within one vocabulary they say the same."""
+    return [name for name in columns if not (name.endswith(PER_BYTE) and name.removesuffix(PER_BYTE) in columns)]
 
 
 def _usable(table: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
