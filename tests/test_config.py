@@ -9,7 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from rm_selection import config
+from rm_selection import config, train
 from rm_selection.config import entry_point, typed
 from rm_selection.errors import ConfigError, FitError
 from rm_selection.jobs import Refusals
@@ -325,3 +325,11 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     found = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert found.stderr == ""
     assert found.stdout.startswith("Train a reward model")
+
+
+def test_a_setting_that_only_another_choice_has_is_told_so(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train", "base=llama3", "base.path=here"])
+    with pytest.raises(SystemExit):
+        train.main()
+    said = capsys.readouterr().err
+    assert said == "error: base.path is no setting of the chosen base; the files of conf/base that hold it take it\n"
