@@ -23,17 +23,39 @@ class BenchmarksConfig:
     """conf/feature/benchmarks.yaml: scores on public benchmarks, run or imported."""
 
     name: str = setting("benchmarks")
-    suite: str = setting("tasks to run: paper33, open_llm_v2, quick, microcosm, or a folder of task files")
+    suite: str = setting("tasks to run: quick, paper33, open_llm_v1, open_llm_v2, microcosm, or a folder of task files")
+    tasks_folder: str | None = setting("folder of task files that suite=microcosm stands for")
+    evalplus: str | None = setting("folder for an environment of EvalPlus, made where absent; null: not run")
     import_from: str | None = setting("file or folder of results made elsewhere; null: run them")
+    import_name: str | None = setting("the base's name in those results; null: its repository")
+
+    def __post_init__(self) -> None:
+        for name in ("suite", "tasks_folder", "evalplus", "import_from", "import_name"):
+            value = getattr(self, name)
+            if value is not None and not value.strip():  # feature.import_from=$FILE where FILE is unset
+                raise refused(f"feature.{name}", value, "a name or a path")
+        if self.import_name is not None and self.import_from is None:
+            raise refused("feature.import_name", self.import_name, "it with feature.import_from=PATH, or null")
 
     @property
     def needs_weights(self) -> bool:
         """Whether the base itself is run."""
         return self.import_from is None
 
+    def folder(self) -> Path | None:
+        """The folder of task files to run; None where the suite is a list of public ones."""
+        if self.suite == "microcosm":
+            if self.tasks_folder is None or not Path(self.tasks_folder).is_dir():
+                raise refused("feature.tasks_folder", self.tasks_folder, "the folder of the microcosm's task files")
+            return Path(self.tasks_folder).resolve()
+        return Path(self.suite).resolve() if Path(self.suite).is_dir() else None
+
     def files(self) -> Mapping[str, str]:
         """Local files that the figures come from, by what they are."""
-        return {} if self.import_from is None else {"import_from": self.import_from}
+        if self.import_from is not None:
+            return {"import_from": self.import_from}
+        folder = self.folder()
+        return {} if folder is None else {"tasks": str(folder)}
 
 
 @dataclass

@@ -63,7 +63,7 @@ def inputs(settings: MeasureConfig, checkpoint: Checkpoint) -> dict[str, str]:
     own = fingerprint(Path(checkpoint.source)) if weights and checkpoint.revision is None else checkpoint.revision
     found = {"checkpoint": own or checkpoint.source}
     for what, path in settings.feature.files().items():
-        found |= {f"{what}/{file.name}": runs.sha256(file) for file in _files(Path(path))}
+        found |= {f"{what}/{_inside(file, Path(path))}": runs.sha256(file) for file in _files(Path(path))}
     return found
 
 
@@ -72,7 +72,11 @@ def _files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
     elif path.is_dir():
-        yield from sorted(one for one in path.rglob("*") if one.is_file())
+        yield from sorted(one for one in path.rglob("*") if one.is_file() and "__pycache__" not in one.parts)
+
+
+def _inside(file: Path, path: Path) -> str:
+    return file.name if file == path else file.relative_to(path).as_posix()
 
 
 def _fresh(settings: MeasureConfig, checkpoint: Checkpoint, folder: Path) -> runs.Record:
