@@ -209,13 +209,14 @@ def test_suites_name_benchmarks_as_the_tables_do():
 def test_the_record_holds_figures_and_a_finished_one_is_found_again(tiny, tmp_path):
     tiny_tasks.task(tmp_path / "tasks", "first")
     base = Base("tiny", "llama", None, None, None, {}, path=tiny.source)
-    hardware = HardwareConfig("cpu", "cpu", "float32", 512)
+    hardware = HardwareConfig("cpu", "cpu", "float32", 512, None)
     feature = {
         "name": "benchmarks",
         "suite": str(tmp_path / "tasks"),
         **dict.fromkeys(("tasks_folder", "evalplus", "import_from", "import_name")),
     }
-    configured = MeasureConfig("s", str(tmp_path / "out"), base, "pretrained", feature, hardware, 0)
+    where = {"study": "s", "output": str(tmp_path / "out")}
+    configured = MeasureConfig(**where, base=base, stage="pretrained", feature=feature, hardware=hardware, seed=0)
     outcome = measuring.run(configured)
     assert (outcome.status, outcome.reason, outcome.new) == ("finished", "", True)
     record = json.loads((outcome.folder / "run.json").read_text())
