@@ -68,7 +68,7 @@ def _inner_errors(axes: Axes, y: Array, width: int, folds: Folds) -> Array:
     """Mean squared error of rows held out by the inner folds, (outer, penalties)."""
     n, outer, inner = folds.inner_held.shape
     taken = np.repeat(folds.inner_train.reshape(n, -1), len(PENALTIES), axis=1)
-    weights = least_squares(axes, y, taken, np.tile(width * np.array(PENALTIES), outer * inner), ROUGH)
+    weights = least_squares(axes.brief(), y, taken, np.tile(width * np.array(PENALTIES), outer * inner), ROUGH)
     errors = (y[:, None] - with_ones(axes.rows) @ weights).reshape(n, outer, inner, len(PENALTIES)) ** 2
     means: Array = np.einsum("noip,noi->op", errors, folds.inner_held) / folds.train.sum(axis=0)[:, None]
     return means

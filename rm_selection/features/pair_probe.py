@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rm_selection.features.folds import Folds
 from rm_selection.features.ridge import Axes, along_axes, bradley_terry
 
-# Penalty over width. Its inverse is the prior variance of a typical pair's margin: from sd 0.03 to 10.
-PENALTIES = (1000.0, 100.0, 10.0, 1.0, 0.1, 0.01)
+# Penalty over width. Its inverse is the prior variance of a typical pair's margin: from sd 0.06 to 5.8.
+PENALTIES = (300.0, 30.0, 3.0, 0.3, 0.03)
 ROUGH = 1e-3  # tolerance of the fits that only choose
 
 Array = NDArray[np.floating[Any]]
@@ -70,7 +70,7 @@ def _inner_losses(axes: Axes, width: int, folds: Folds) -> Array:
     """Mean log loss of pairs held out by the inner folds, (outer, penalties)."""
     n, outer, inner = folds.inner_held.shape
     taken = np.repeat(folds.inner_train.reshape(n, -1), len(PENALTIES), axis=1)
-    weights = bradley_terry(axes, taken, np.tile(width * np.array(PENALTIES), outer * inner), ROUGH)
+    weights = bradley_terry(axes.brief(), taken, np.tile(width * np.array(PENALTIES), outer * inner), ROUGH)
     loss = np.logaddexp(0, -(axes.rows @ weights)).reshape(n, outer, inner, len(PENALTIES))
     total = np.einsum("noip,noi->op", loss, folds.inner_held)
     means: Array = total / folds.train.sum(axis=0)[:, None]

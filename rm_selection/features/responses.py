@@ -79,19 +79,33 @@ def _encoded(rows: Sequence[T], template: Template) -> list[tuple[Response, ...]
     texts: list[list[str]] = []
     for row in rows:
         try:
-            texts.append([template.render(turns) for whole in row.conversations for turns in _with_other(row, whole)])
+            texts.append([template.render(turns) for turns in _to_compare(row)])
         except TemplateError:
             texts.append([])
     tokens = iter(template.encode([text for group in texts for text in group]))
-    return [tuple(_response(next(tokens), next(tokens)) for _ in group[::2]) for group in texts]
+    groups = [[next(tokens) for _ in group] for group in texts]
+    return [_responses(group, len(row.conversations)) for group, row in zip(groups, rows, strict=True)]
 
 
-def _with_other(row: Pair | Rating, whole: Turns) -> tuple[Turns, Turns]:
-    """The conversation, and the same with a response that differs from its first letter on."""
+def _to_compare(row: Pair | Rating) -> list[Turns]:
+    """The conversations of a row and, last, one that goes another way from the first letter of the response on.
+
+    Of most pairs the other side does, and need not be written twice. Letters beyond ASCII may share a token.
+    """
     place: int = len(row.prompt)
-    first = whole[place]
-    other: Message = {"role": first["role"], "content": "1" if first["content"].lstrip()[:1] != "1" else "A"}
-    return whole, (*whole[:place], other, *whole[place + 1 :])
+    begun = [(whole[place]["role"], whole[place]["content"].lstrip()[:1]) for whole in row.conversations]
+    (role, letter), (role_too, letter_too) = begun[0], begun[-1]
+    if role == role_too and letter != letter_too and (letter + letter_too).isascii():
+        return list(row.conversations)
+    new = next(letter for letter in "1A?" if all(letter != other for _, other in begun))
+    whole = row.conversations[0]
+    other: Message = {"role": role, "content": new}
+    return [*row.conversations, (*whole[:place], other, *whole[place + 1 :])]
+
+
+def _responses(tokens: list[list[int]], count: int) -> tuple[Response, ...]:
+    """The first `count` rows of tokens, each compared with the last one, which is itself compared with the first."""
+    return tuple(_response(ids, tokens[-1] if ids is not tokens[-1] else tokens[0]) for ids in tokens[:count])
 
 
 def _response(ids: list[int], other: list[int]) -> Response:

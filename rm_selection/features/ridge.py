@@ -37,6 +37,10 @@ class Axes:
     rows: Array
     variances: Array
 
+    def brief(self) -> Axes:
+        """The same in float32, which does for fits that only choose."""
+        return Axes(self.rows.astype(np.float32), self.variances.astype(np.float32))
+
 
 def along_axes(X: Array) -> Axes:
     """The rows of X (n, d) along their principal axes."""
@@ -47,7 +51,7 @@ def along_axes(X: Array) -> Axes:
     return Axes(vectors * np.sqrt(values) if wide else X @ vectors, values)
 
 
-def bradley_terry(axes: Axes, taken: Array, penalties: Array, tolerance: float = 1e-6) -> Array:
+def bradley_terry(axes: Axes, taken: Array, penalties: Array, tolerance: float = 1e-8) -> Array:
     """Weights (r, K) of K probes.
 
     Args:
@@ -59,6 +63,7 @@ def bradley_terry(axes: Axes, taken: Array, penalties: Array, tolerance: float =
     Raises:
         FitError: a fit does not converge, or meets a number that is not finite.
     """
+    penalties, taken = penalties.astype(axes.rows.dtype), taken.astype(axes.rows.dtype)
     bound = axes.variances[:, None] / 4 + penalties  # Boehning 1992: p (1 - p) is at most 1/4
 
     def downhill(ahead: Array, left: NDArray[np.intp]) -> Array:
@@ -68,7 +73,7 @@ def bradley_terry(axes: Axes, taken: Array, penalties: Array, tolerance: float =
     return _descend(downhill, bound, tolerance)
 
 
-def least_squares(axes: Axes, y: Array, taken: Array, penalties: Array, tolerance: float = 1e-6) -> Array:
+def least_squares(axes: Axes, y: Array, taken: Array, penalties: Array, tolerance: float = 1e-8) -> Array:
     """Weights (r + 1, K) of K regressions, the intercept last; predictions are `with_ones(axes.rows) @ weights`.
 
     Args:
@@ -82,8 +87,9 @@ def least_squares(axes: Axes, y: Array, taken: Array, penalties: Array, toleranc
         FitError: a fit does not converge, or meets a number that is not finite.
     """
     rows = with_ones(axes.rows)
-    penalised = np.vstack([np.tile(penalties, (len(axes.variances), 1)), np.zeros(len(penalties))])
-    bound = np.append(axes.variances, len(y))[:, None] + penalised  # the axes and the ones are orthogonal
+    y, taken = y.astype(rows.dtype), taken.astype(rows.dtype)
+    penalised = np.vstack([np.tile(penalties, (len(axes.variances), 1)), np.zeros(len(penalties))]).astype(rows.dtype)
+    bound = np.append(axes.variances, rows.dtype.type(len(y)))[:, None] + penalised  # axes and ones are orthogonal
 
     def downhill(ahead: Array, left: NDArray[np.intp]) -> Array:
         pull = taken[:, left] * (y[:, None] - rows @ ahead)
@@ -94,7 +100,7 @@ def least_squares(axes: Axes, y: Array, taken: Array, penalties: Array, toleranc
 
 def with_ones(rows: Array) -> Array:
     """The rows with a column of ones behind them."""
-    return np.column_stack([rows, np.ones(len(rows))])
+    return np.column_stack([rows, np.ones(len(rows), dtype=rows.dtype)])
 
 
 def _descend(downhill: Callable[[Array, NDArray[np.intp]], Array], bound: Array, tolerance: float) -> Array:
@@ -107,12 +113,12 @@ def _descend(downhill: Callable[[Array, NDArray[np.intp]], Array], bound: Array,
     """
     found = np.zeros_like(bound)
     left = np.arange(bound.shape[1])
-    now, ahead, speed = found.copy(), found.copy(), np.ones(len(left))
+    now, ahead, speed = found.copy(), found.copy(), np.ones(len(left), dtype=bound.dtype)
     for _ in range(MOST_STEPS):
         new = ahead + downhill(ahead, left) / bound[:, left]
         moved = new - now
         restart = ((ahead - new) * bound[:, left] * moved).sum(axis=0) > 0
-        faster = np.where(restart, 1, (1 + np.sqrt(1 + 4 * speed**2)) / 2)
+        faster = np.where(restart, 1, (1 + np.sqrt(1 + 4 * speed**2)) / 2).astype(bound.dtype)
         step = np.abs(new - ahead).max(axis=0, initial=0)
         going = ~(step <= tolerance * np.abs(new).max(axis=0, initial=0))  # so that what is not finite goes on
         ahead = new + np.where(restart, 0, (speed - 1) / faster) * moved
