@@ -13,7 +13,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from rm_selection.config import CONF, typed
-from rm_selection.errors import DataError
+from rm_selection.errors import ConfigError, DataError
 from rm_selection.preference_lengths import common_subset
 from rm_selection.preference_rows import digest, dump, rated
 from rm_selection.preference_sources import Source, json_lines
@@ -53,6 +53,7 @@ def pairs(where: str, limit: int, max_length: int, seed: int) -> Chosen[Pair]:
 
     Raises:
         DataError: the pairs cannot be read, or none is left.
+        ConfigError: the dataset holds none.
     """
     dataset = _dataset(where, "bradley_terry")
     origin = Source("jsonl", where) if dataset is None else source(dataset, "train", dataset.train)
@@ -73,6 +74,7 @@ def ratings(
 
     Raises:
         DataError: the ratings cannot be read, none is left, or no attribute is rated.
+        ConfigError: the dataset holds none.
     """
     dataset = _dataset(where, "regression")
     if dataset is None:
@@ -95,7 +97,10 @@ def _dataset(where: str, objective: str) -> DatasetConfig | None:
     path = CONF / "dataset" / f"{where}.yaml"
     if Path(where).name != where or not path.is_file():
         return None
-    return for_objective(typed(DatasetConfig, DictConfig(OmegaConf.load(path)), under="dataset."), objective)
+    content = DictConfig(OmegaConf.load(path))
+    if content.train is None:
+        raise ConfigError(f"{where} of conf/dataset names no data of its own; give the file itself")
+    return for_objective(typed(DatasetConfig, content, under="dataset."), objective)
 
 
 def _name(where: str, dataset: DatasetConfig | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rm_selection.features import Place
@@ -40,7 +41,7 @@ class Told:
     def of(self, name: str) -> str:
         """How the value of this name was measured."""
         how = HOW.get(name) or OF_ATTRIBUTES[name.partition("_")[0]]
-        parts = [how.format(reference=self.settings.reference)]
+        parts = [how.format(reference=Path(self.settings.reference or "").name)]
         if name.startswith(FITTED):
             parts.append(
                 f"{self.settings.folds} folds by prompt, view and penalty of {self.settings.inner_folds} inner"
