@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+from rm_selection.columns import MISSING, is_missing
 
 _OUT = Console(width=None if Console().is_terminal else 120, highlight=False, soft_wrap=False)
 _ERR = Console(stderr=True, highlight=False)
@@ -84,8 +86,8 @@ def predictors(accuracy: pd.DataFrame, objective: str) -> None:
     )
 
 
-def recommendation(ranked: pd.DataFrame, header: list[str], warnings: list[str]) -> None:
-    """Print the head of a ranking, how it was made, and what to beware of."""
+def recommendation(ranked: pd.DataFrame, header: list[str], warnings: list[str], hours_are: str) -> None:
+    """Print the head of a ranking, how it was made, what to beware of, and which hours its costs are."""
     for sentence in header:
         _OUT.print(sentence, markup=False)
     for sentence in warnings:
@@ -94,19 +96,19 @@ def recommendation(ranked: pd.DataFrame, header: list[str], warnings: list[str])
         {
             "#": ranked["rank"],
             "model": ranked["model"],
-            "B": ranked["params_b"].map("{:.3g}".format),
+            "B": ranked["params_b"].map(lambda size: MISSING if is_missing(size) else f"{size:.3g}"),
             "licence": ranked["licence"].fillna("unknown"),
             "score": interval(ranked, "predicted", "low", "high"),
             "top 1": ranked["probability_top_1"].map("{:.0%}".format),
             "top 5": ranked["probability_top_5"].map("{:.0%}".format),
-            "GPU-h": ranked["train_gpu_hours"].map("{:.0f}".format),
+            "GPU-h": ranked["train_gpu_hours"].map(_hours),
             "basis": ranked["basis"].map(_brief),
         }
     )
     if _OUT.width < _WITH_LICENCE:
         shown = shown.drop(columns="licence")
-    table("Expected RewardBench score, points, with 90% interval", shown)
-    line("top 1, top 5: chance to be the best, among the best five; GPU-h: A6000 hours, ten learning rates")
+    table("Expected score, points, with 90% interval", shown)
+    line(f"top 1, top 5: chance to be the best, among the best five; GPU-h: {hours_are}")
     if shown["basis"].str.endswith("*").any():
         line("* with figures filled in or outside the fitted range; the column basis of the table names them")
 
@@ -115,6 +117,11 @@ def interval(frame: pd.DataFrame, value: str, low: str, high: str, digits: int =
     """`value [low, high]` a row."""
     columns = zip(frame[value], frame[low], frame[high], strict=True)
     return [f"{v:.{digits}f} [{a:.{digits}f}, {b:.{digits}f}]" for v, a, b in columns]
+
+
+def _hours(hours: float) -> str:
+    """Whole hours where there is one at least, two figures below."""
+    return MISSING if is_missing(hours) else f"{hours:.0f}" if hours >= 1 else f"{hours:.2g}"
 
 
 def _brief(basis: str) -> str:
@@ -126,6 +133,13 @@ def _brief(basis: str) -> str:
 def claims(found: pd.DataFrame) -> None:
     """Print each claim of the study beside what was found."""
     table("The study's claims", found[["claim", "claimed", "found", "reproduced"]])
+
+
+def notes(tables: Mapping[str, pd.DataFrame]) -> None:
+    """Print what a study has too little of to compute; nothing where all could be."""
+    found = tables.get("notes", pd.DataFrame(columns=["table", "why"]))
+    for name, why in zip(found["table"], found["why"], strict=True):
+        line(f"note: no table {name}: {why}")
 
 
 def outcome(run_id: str, status: str, new: bool, reason: str = "") -> None:

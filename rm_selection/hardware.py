@@ -12,13 +12,15 @@ from rm_selection.train_settings import HardwareConfig
 
 
 def device(hardware: HardwareConfig) -> str:
-    """The device to use.
+    """The device to use; where it is a CPU, with as many threads as the settings say.
 
     Raises:
         ConfigError: CUDA is asked for and there is none, or several processes were started for one cell.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # torchrun, accelerate launch; the others would wait for ever
         raise ConfigError("WORLD_SIZE is above 1, and a cell is trained by one process; start it without torchrun")
+    if hardware.threads is not None:
+        torch.set_num_threads(hardware.threads)
     if hardware.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("hardware.device=cuda, and no CUDA device is there; choose hardware=auto or hardware=cpu")
     if hardware.device == "auto":

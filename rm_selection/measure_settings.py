@@ -42,11 +42,16 @@ class PresenceConfig:
 
     name: str = setting("presence")
     path: str | None = setting("file or folder of JSON lines {text, domain}; null: the repository")
+    repo: str = setting("repository on the Hub, in SlimPajama's layout or with columns text and domain")
+    revision: str = setting("branch, tag or commit of the repository")
+    split: str = setting("split of the repository")
+    limit: int = setting("most documents of a domain, the first ones")
     max_tokens: int = setting("tokens of a document that count, from its first")
 
     needs_weights = True
 
     def __post_init__(self) -> None:
+        within("feature.limit", self.limit, 1, 10_000_000)
         within("feature.max_tokens", self.max_tokens, 1, 1_000_000)
 
     def files(self) -> Mapping[str, str]:

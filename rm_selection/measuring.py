@@ -84,11 +84,11 @@ def _fresh(settings: MeasureConfig, checkpoint: Checkpoint, folder: Path) -> run
     from rm_selection.features import Place
     from rm_selection.hardware import device, precision_of
 
+    feature: Any = importlib.import_module(f"rm_selection.features.{settings.feature.name}")
+    started = time.time()  # after the imports, which a sweep pays for once
     where = device(settings.hardware)
     precision = precision_of(settings.hardware, where)
     place = Place(folder, where, precision, settings.hardware.tokens_per_batch, settings.seed)
-    feature: Any = importlib.import_module(f"rm_selection.features.{settings.feature.name}")
-    started = time.time()  # without imports, as the cost of a training is
     found = feature.measure(checkpoint, settings.feature, place)
     return {
         "status": "finished",

@@ -49,6 +49,14 @@ class Part:
 
 PARTS = (
     Part(
+        "scores",
+        "How much the base matters",
+        "Each mark is the mean score of the reward models trained from a base, with the error of its pairs and seeds; "
+        "the further the first row lies right of the last, the more the choice of a base is worth.",
+        figures=("scores",),
+        tables=("span", "scores"),
+    ),
+    Part(
         "gains",
         "Gains over the default base",
         "In each block of sizes, a mark right of the dashed line is a base that gives a better reward model than the "
@@ -93,7 +101,8 @@ PARTS = (
         "Predictors compared",
         "Smaller error and higher coverage are better; compare rows of one objective and one validation, and trust "
         "those that leave one family out, which come first.",
-        tables=("predictor",),
+        figures=("errors",),
+        tables=("predictor", "costs"),
     ),
     Part(
         "predictions",
@@ -125,6 +134,8 @@ PARTS = (
     ),
 )
 FIGURES = {
+    "scores": "Reward-model score of every base by objective, with 90% intervals",
+    "errors": "Mean absolute error of each predictor by validation, with 90% intervals",
     "recommendation": "Predicted or measured score of the best candidates with 90% intervals",
     "gains": "Reward-model score of every base by size group and objective",
     "correlation_spearman": "Spearman correlation of each feature with the overall score",
@@ -162,6 +173,8 @@ def page(study: str, tables: Tables, figures: Mapping[str, str], notes: Mapping[
     ranking = tables.get("recommendation")
     return _template().render(
         study=study,
+        own="runs" in tables,
+        test=tables["runs"]["evaluation"].iloc[0] if "runs" in tables else "RewardBench",
         version=__version__,
         answer=answer(ranking, made.settings) if ranking is not None and len(ranking) else [],
         top=_top(ranking) if ranking is not None else None,

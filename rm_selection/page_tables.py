@@ -28,11 +28,26 @@ CAPTIONS = {
     "diagnostics": "Diagnostics",
     "influence": "Influence of single models on the fit",
     "models": "Models",
+    "span": "Best against worst base",
+    "scores": "Score of every base, mean over seeds",
+    "costs": "What one base costs",
+    "notes": "What could not be computed, and why",
 }
+HIDDEN = ("runs", "features")  # in the files only
 VALIDATIONS = ("leave_family_out", "ten_fold", "in_sample")  # the most honest first
 
 # Columns `low` and `high` are the interval of the first of these that a table has.
-ESTIMATES = ("gain_points", "mean_difference", "coverage", "predicted", "estimate", "change_points")
+ESTIMATES = (
+    "gain_points",
+    "span_points",
+    "seconds",
+    "mean_difference",
+    "coverage",
+    "predicted",
+    "estimate",
+    "change_points",
+    "score",
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,7 @@ def views(name: str, frame: pd.DataFrame, title: str = "") -> list[View]:
         frame: its rows.
         title: a caption in place of the usual one.
     """
-    if frame.empty:
+    if frame.empty or name in HIDDEN:
         return []
     arranged = _ARRANGED.get(name, _as_it_is)(frame)
     usual = title or CAPTIONS.get(name, name)

@@ -2,7 +2,8 @@
 
     save(figures(read_tables(folder)), folder / "figures")
 
-The figures about models are drawn here, those about features and predictors in plots_features.py.
+The figures about models are drawn here, those about features and predictors in plots_features.py, those that only a
+study of one's own has in plots_measured.py.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rm_selection import plots_features as features
+from rm_selection import plots_measured as measured
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
 from rm_selection.analysis.gains import SIZE_GROUPS
 from rm_selection.columns import label
@@ -49,7 +51,7 @@ from rm_selection.plot_style import (
 )
 
 Tables = Mapping[str, pd.DataFrame]
-SCORE = "RewardBench score, points"
+SCORE = "Reward-model score, points"
 SHOWN_CANDIDATES = 20
 NAMED_MISSES = 5
 
@@ -144,8 +146,8 @@ def predicted_actual(tables: Tables, objective: str = "regression") -> Figure | 
         mine = _family_rows(frame, family)
         points(panel, mine["actual"], mine["predicted"], FAMILY_MARKS.get(family, OTHER_FAMILY), size=34)
     _name_misses(panel, frame, span)
-    panel.set_xlabel(f"Measured {SCORE}")
-    panel.set_ylabel(f"Predicted {SCORE}")
+    panel.set_xlabel("Measured score, points")
+    panel.set_ylabel("Predicted score, points")
     marks = [Entry(family, FAMILY_MARKS.get(family, OTHER_FAMILY)) for family in families(frame)]
     lines = [Entry("exact prediction", (MUTED, "None"), "--"), Entry("90% interval", (GRID, "None"), "-")]
     legend(figure, [*marks, *lines], columns=5)
@@ -193,7 +195,7 @@ def stages(tables: Tables) -> Figure | None:
     points(panel, overall["change_points"], height, (VERMILLION, "o"), size=46)
     names = short_names(list(overall["model"]))
     rows_axis(panel, [f"{stage}: {name}" for stage, name in zip(overall["stage"], names, strict=True)])
-    panel.set_xlabel("Change of RewardBench score against the pretrained base, points")
+    panel.set_xlabel("Change of the score against the pretrained base, points")
     marks = [Entry(label(category), mark) for category, mark in _CATEGORY_MARKS.items()]
     legend(figure, [Entry("overall, 90% interval", (VERMILLION, "o"), "-"), *marks], columns=5)
     return figure
@@ -220,7 +222,9 @@ def recommendation(tables: Tables) -> Figure:
 
 PLOTS: Mapping[str, Plot] = {
     "recommendation": Plot(("recommendation",), recommendation),
-    "gains": Plot(("objectives", "models"), gains),
+    "scores": Plot(("scores",), measured.scores),
+    "errors": Plot(("predictor", "scores"), measured.errors),
+    "gains": Plot(("objectives", "models", "gains"), gains),
     "correlation_pearson": Plot(("correlation",), partial(features.correlation, method="pearson")),
     "correlation_spearman": Plot(("correlation",), partial(features.correlation, method="spearman")),
     "correlation_categories": Plot(("correlation",), features.correlation_categories),

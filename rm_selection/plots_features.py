@@ -41,12 +41,13 @@ _LINES = {
     "size": (TEXT, ":", 1.6),
     "size_tokens": (PURPLE, "-.", 1.4),
     "best_benchmark": (GREEN, "--", 1.6),
+    "probe": (ORANGE, "-", 1.4),
 }
 _BANDS = ("balanced_ridge", "best_benchmark")  # five bands over each other could not be told apart
 
 
 def correlation(tables: Tables, method: str) -> Figure | None:
-    """Correlation of each feature with the overall score, both objectives, with 90% intervals.
+    """Correlation of each feature with the overall score by objective, with 90% intervals.
 
     Args:
         tables: of the study.
@@ -54,14 +55,15 @@ def correlation(tables: Tables, method: str) -> Figure | None:
     """
     frame = tables["correlation"]
     frame = frame[frame["target"] == OVERALL].dropna(subset=[method])
-    order = frame[frame["objective"] == "regression"].sort_values(method, ascending=False)
-    if order.empty:
+    if frame.empty:
         return None
+    order = frame[frame["objective"] == frame["objective"].iloc[0]].sort_values(method, ascending=False)
     place = {feature: row for row, feature in enumerate(order["feature"])}
     figure, [panel] = canvas(
         f"{method.capitalize()} correlation with the reward-model score", len(place) * ROW * 1.15 + 1.3
     )
-    for (objective, mark), shift in zip(OBJECTIVE_MARKS.items(), (-0.19, 0.19), strict=True):
+    marks = {name: mark for name, mark in OBJECTIVE_MARKS.items() if name in set(frame["objective"])}
+    for (objective, mark), shift in zip(marks.items(), (-0.19, 0.19), strict=False):
         mine = frame[(frame["objective"] == objective) & frame["feature"].isin(list(place))]
         height = mine["feature"].map(place).to_numpy(dtype=float) + shift
         interval(panel, height, mine[f"{method}_low"], mine[f"{method}_high"], mark[0])
@@ -69,24 +71,22 @@ def correlation(tables: Tables, method: str) -> Figure | None:
     panel.axvline(0, color=MUTED, linewidth=1)
     rows_axis(panel, [f"{feature}  n={n:.0f}" for feature, n in zip(order["feature"], order["n"], strict=True)])
     panel.set_xlabel(f"{method.capitalize()} correlation, with 90% interval")
-    legend(figure, [Entry(label(name), mark, "-") for name, mark in OBJECTIVE_MARKS.items()])
+    legend(figure, [Entry(label(name), mark, "-") for name, mark in marks.items()])
     return figure
 
 
-def correlation_categories(tables: Tables) -> Figure | None:
-    """Spearman correlation of each feature with each category of RewardBench, as a heat map (regression).
+def correlation_categories(tables: Tables) -> Figure:
+    """Spearman correlation of each feature with each category, as a heat map, of the first objective.
 
     Each cell holds its number, so no colour bar is needed.
     """
     frame = tables["correlation"]
-    frame = frame[frame["objective"] == "regression"]
+    frame = frame[frame["objective"] == frame["objective"].iloc[0]]
     grid = frame.pivot_table(index="feature", columns="target", values="spearman", dropna=False)
-    targets = [name for name in TARGETS if name in grid.columns]
-    if not targets:
-        return None
+    targets = [*(name for name in TARGETS if name in grid), *(name for name in grid if name not in TARGETS)]
     grid = grid[targets].sort_values(targets[0], ascending=False)
     figure, [panel] = canvas(
-        "Spearman correlation by RewardBench category (regression objective)", len(grid) * ROW + 1.1
+        f"Spearman correlation by category ({label(frame['objective'].iloc[0])} objective)", len(grid) * ROW + 1.1
     )
     values = np.ma.masked_invalid(grid.to_numpy(dtype=float))
     panel.pcolormesh(values, cmap="PuOr_r", vmin=-1, vmax=1, edgecolors="none")
@@ -173,7 +173,7 @@ def coefficients(tables: Tables, objective: str = "regression") -> Figure | None
         points(panel, mine["estimate"], height, mark, size=30)
     panel.axvline(0, color=MUTED, linewidth=1)
     rows_axis(panel, terms)
-    panel.set_xlabel("RewardBench points per standard deviation of the feature")
+    panel.set_xlabel("Points of score per standard deviation of the feature")
     legend(figure, [Entry(label(errors), mark, "-") for errors, mark in marks.items()])
     return figure
 

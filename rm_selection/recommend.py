@@ -3,28 +3,50 @@
 python -m rm_selection.recommend max_params_b=9
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from rm_selection.config import entry_point
-from rm_selection.settings import RecommendConfig
+from rm_selection.settings import PUBLISHED, RecommendConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rm_selection.evidence import Evidence
 
 
 @entry_point("recommend", RecommendConfig)
 def main(settings: RecommendConfig) -> None:
     """Rank candidate base models by the quality of the reward model they would make, with 90% intervals."""
-    from pathlib import Path
+    from rm_selection import console, selection, studies
 
-    from rm_selection import console, selection, studies, tables
-
-    path = Path(settings.candidates) if settings.candidates else None
+    candidates, known, beware = _published(settings) if settings.study == PUBLISHED else _own(settings)
     constraints = selection.Constraints(
         settings.max_params_b, settings.min_params_b, settings.licence, settings.exclude_family
     )
-    candidates = selection.allowed(tables.candidates(path), constraints)
-    known = selection.evidence(settings.objective.name)
-    table = selection.rank(candidates, known, settings.seed)
-    header, warnings = selection.header(table, known), selection.warnings(table, known)
+    table = selection.rank(selection.allowed(candidates, constraints), known, settings.seed)
+    header, warnings = selection.header(table, known), beware + selection.warnings(table, known)
     written = studies.write_recommendation(settings.folder, table, header, warnings, _told(settings))
-    console.recommendation(table.head(settings.top), header, warnings)
+    console.recommendation(table.head(settings.top), header, warnings, known.hours_are)
     console.line(f"{len(table)} rows: {written}")
+
+
+def _published(settings: RecommendConfig) -> tuple[pd.DataFrame, Evidence, list[str]]:
+    """Candidates, what is known of them, and what to beware of, from the shipped figures."""
+    from pathlib import Path
+
+    from rm_selection import evidence, tables
+
+    path = Path(settings.candidates) if settings.candidates else None
+    return tables.candidates(path), evidence.published(settings.objective.name), []
+
+
+def _own(settings: RecommendConfig) -> tuple[pd.DataFrame, Evidence, list[str]]:
+    """Candidates, what is known of them, and what to beware of, from what the study trained and measured."""
+    from rm_selection import evidence, study_tables
+
+    return evidence.own(study_tables.study(settings.folder, settings.evaluation), settings.objective.name)
 
 
 def _told(settings: RecommendConfig) -> dict[str, object]:

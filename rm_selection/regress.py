@@ -3,34 +3,54 @@
 python -m rm_selection.regress
 """
 
-from rm_selection.config import entry_point
-from rm_selection.settings import RegressConfig
+from __future__ import annotations
 
-PUBLISHED = "published"
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rm_selection.config import entry_point
+from rm_selection.settings import PUBLISHED, RegressConfig
+
+if TYPE_CHECKING:
+    from rm_selection.analysis.results import Results
 
 
 @entry_point("regress", RegressConfig)
 def main(settings: RegressConfig) -> None:
     """Fit and validate what predicts reward-model quality, and write the tables and figures of a study."""
-    from rm_selection.errors import StudyError
-
-    if settings.study != PUBLISHED:
-        raise StudyError(f"study {settings.study} has no finished runs in {settings.folder}; use study={PUBLISHED}")
-
     from functools import partial
 
     from rm_selection import console, plots, studies
-    from rm_selection.analysis.published import STEPS, Results, analyse
+    from rm_selection.analysis.results import Results
 
-    studies.check_writable(settings.folder)
     results = Results()
-    console.progress(analyse(results, settings.resamples, settings.jobs, settings.seed), STEPS)
-    draw = partial(plots.save, plots.figures(results.tables))
-    studies.write_study(settings.folder, results.tables, results.summaries, draw)
-    for objective in results.tables["intervals"]["objective"]:
-        console.predictors(results.tables["predictor"], objective)
-    console.claims(results.tables["claims"])
+    count, steps = _own(settings, results) if settings.study != PUBLISHED else _published(settings, results)
+    studies.check_writable(settings.folder)
+    console.progress(steps, count)
+    tables = results.tables
+    draw = partial(plots.save, plots.figures(tables))
+    studies.write_study(settings.folder, tables, results.summaries, draw)
+    for objective in tables["intervals"]["objective"] if "intervals" in tables else ():
+        console.predictors(tables["predictor"], objective)
+    console.claims(tables["claims"])
+    console.notes(tables)
     console.line(f"tables, figures and summaries: {settings.folder}")
+
+
+def _published(settings: RegressConfig, results: Results) -> tuple[int, Iterator[str]]:
+    """How many steps, and the steps."""
+    from rm_selection.analysis.published import STEPS, analyse
+
+    return STEPS, analyse(results, settings.resamples, settings.jobs, settings.seed)
+
+
+def _own(settings: RegressConfig, results: Results) -> tuple[int, Iterator[str]]:
+    """How many steps, and the steps; what was run and measured is read here."""
+    from rm_selection import study_tables
+    from rm_selection.analysis.measured import STEPS, analyse
+
+    study = study_tables.study(settings.folder, settings.evaluation)
+    return STEPS, analyse(results, study, settings.resamples, settings.jobs, settings.seed)
 
 
 if __name__ == "__main__":

@@ -75,14 +75,22 @@ def finished(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Any
     if record is None or record["status"] != "finished":
         return False
     for part, mine in (("settings", settings), ("inputs", inputs)):
-        theirs = _flat(record.get(part, {}))
-        for key, value in _flat(json.loads(json.dumps(mine))).items():
-            if theirs.get(key) != value:
-                raise RunError(
-                    f"{folder.name} was finished with {key}={theirs.get(key)}, now it is {value}; "
-                    f"choose another study= or remove {folder}"
-                )
+        if found := difference(record.get(part, {}), json.loads(json.dumps(mine))):
+            key, value, now = found
+            raise RunError(
+                f"{folder.name} was finished with {key}={value}, now it is {now}; "
+                f"choose another study= or remove {folder}"
+            )
     return True
+
+
+def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first setting of `second` that is another in `first`: its dotted name and both values; None for none."""
+    there = _flat(first)
+    for key, value in _flat(second).items():
+        if there.get(key) != value:
+            return key, there.get(key), value
+    return None
 
 
 def write_record(folder: Path, record: Record) -> None:
@@ -122,9 +130,9 @@ def locked(folder: Path) -> Iterator[bool]:
         yield True
 
 
-def records(study: Path) -> list[Record]:
-    """The records of a study, by run_id."""
-    folders = sorted(path.parent for path in (study / "runs").glob("*/run.json"))
+def records(study: Path, kind: str = "runs") -> list[Record]:
+    """The records of a study, by run_id. kind: runs, or features."""
+    folders = sorted(path.parent for path in (study / kind).glob("*/run.json"))
     return [record for folder in folders if (record := read_record(folder)) is not None]
 
 

@@ -12,20 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rm_selection.analysis.accuracy import accuracy
-from rm_selection.analysis.balanced_ridge import FEATURE_SETS, BalancedRidge
-from rm_selection.analysis.intervals import half_width, nested, widened
-from rm_selection.analysis.measurement import normal_interval, total_error
+from rm_selection.analysis.intervals import widened
+from rm_selection.analysis.measurement import normal_interval
 from rm_selection.errors import SelectionError
-from rm_selection.tables import everyone, joined
+from rm_selection.evidence import Evidence
+from rm_selection.tables import everyone
 
 DRAWS = 4000  # simulated worlds behind the probabilities of being best; their own error is below one percent
-RESAMPLES = 1000  # of families, as in conf/regress.yaml, so that both print the same intervals
-
-# The study's 4,500 A6000 hours bought 40 models x 2 objectives x 10 learning rates. They are shared out by size and by
-# sequences a run: HelpSteer2-Preference has 6,766 training pairs, one epoch; HelpSteer2 20,324 responses, two epochs.
-STUDY_GPU_HOURS = 4500.0
-SEQUENCES = {"bradley_terry": 2 * 6_766, "regression": 2 * 20_324}
 
 
 @dataclass(frozen=True)
@@ -38,23 +31,6 @@ class Constraints:
     excluded_families: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What is known for one objective: the measured models, the fitted predictor, and how it did on unseen families."""
-
-    objective: str
-    measured: pd.DataFrame
-    predictor: BalancedRidge
-    held_out: pd.DataFrame  # model, family, actual, predicted, low, high: leave-one-family-out, nested
-    width: float
-    figures: dict[str, float]
-
-    @property
-    def predicts(self) -> bool:
-        """Whether predictions for an unseen family beat the mean score of all models."""
-        return self.figures["r2"] > 0
-
-
 def allowed(candidates: pd.DataFrame, constraints: Constraints) -> pd.DataFrame:
     """The candidates that satisfy every constraint.
 
@@ -65,9 +41,12 @@ def allowed(candidates: pd.DataFrame, constraints: Constraints) -> pd.DataFrame:
     licence, family = candidates["licence"].fillna("unknown").str.lower(), candidates["family"].str.lower()
     _check_known("licence", constraints.licences, licence)
     _check_known("exclude_family", constraints.excluded_families, family)
+    size = candidates["params_b"].astype(float)
+    bounded = constraints.max_params_b is not None or constraints.min_params_b is not None
+    known = size.notna() | (not bounded)  # a base of unknown size may be above any bound
     tests = {
-        f"max_params_b={constraints.max_params_b}": candidates["params_b"] <= (constraints.max_params_b or np.inf),
-        f"min_params_b={constraints.min_params_b}": candidates["params_b"] >= (constraints.min_params_b or 0),
+        f"max_params_b={constraints.max_params_b}": ~(size > (constraints.max_params_b or np.inf)) & known,
+        f"min_params_b={constraints.min_params_b}": ~(size < (constraints.min_params_b or 0)) & known,
         f"licence={_listed(constraints.licences)}": licence.isin(constraints.licences or licence),
         f"exclude_family={_listed(constraints.excluded_families)}": ~family.isin(constraints.excluded_families),
     }
@@ -90,20 +69,6 @@ def _check_known(setting: str, names: tuple[str, ...], there: pd.Series) -> None
             raise SelectionError(f"{setting}={name} is not known; {hint}there are {', '.join(known)}")
 
 
-def evidence(objective: str) -> Evidence:
-    """Fit and validate the predictor on the study's models."""
-    frame = joined(objective)
-    held_out = nested(frame)
-    return Evidence(
-        objective=objective,
-        measured=frame,
-        predictor=BalancedRidge.fit(frame),
-        held_out=held_out,
-        width=half_width(held_out["actual"] - held_out["predicted"]),
-        figures=accuracy(held_out, RESAMPLES, seed=0),
-    )
-
-
 def rank(candidates: pd.DataFrame, known: Evidence, seed: int) -> pd.DataFrame:
     """Every candidate with its expected score, best first: the table `recommendation` of the study, and `family`.
 
@@ -119,7 +84,7 @@ def rank(candidates: pd.DataFrame, known: Evidence, seed: int) -> pd.DataFrame:
         high=estimate["high"],
         probability_top_1=first,
         probability_top_5=five,
-        train_gpu_hours=training_hours(candidates["params_b"], known.objective),
+        train_gpu_hours=known.hours(candidates),
         basis=estimate["basis"],
     )
     table = table.sort_values(["predicted", "model"], ascending=[False, True]).reset_index(drop=True)
@@ -127,38 +92,48 @@ def rank(candidates: pd.DataFrame, known: Evidence, seed: int) -> pd.DataFrame:
     return table
 
 
-def training_hours(params_b: pd.Series, objective: str) -> pd.Series:
-    """A6000 hours of the study's protocol (ten learning rates) for models of `params_b` billions of parameters.
-
-    The study's reported total shared out by size x sequences; the total includes evaluation, so this leans high.
-    """
-    total = 10 * joined(objective)["params_b"].sum() * sum(SEQUENCES.values())
-    return STUDY_GPU_HOURS / total * 10 * SEQUENCES[objective] * params_b
-
-
 def header(table: pd.DataFrame, known: Evidence) -> list[str]:
     """How the ranking was made and what a choice by size alone would have been, a sentence each."""
+    measured = int(table["basis"].str.startswith("measured").sum())
+    unseen = len(table) - measured
+    predicted = f", {unseen} predicted from {known.known}" if unseen else ""
+    first = f"{len(table)} candidates for objective {known.objective}: {measured} {known.measured_by}{predicted}."
+    return [first, *(_on_predictor(known) if unseen else []), *_on_size(table)]
+
+
+def _on_predictor(known: Evidence) -> list[str]:
+    if known.predictor is None:
+        return []
     figures, fit = known.figures, known.predictor
-    measured = table["basis"].str.startswith("measured")
-    largest = table.sort_values(["params_b", "rank"], ascending=[False, True]).iloc[0]
-    best = table.iloc[0]
     return [
-        f"{len(table)} candidates for objective {known.objective}: {measured.sum()} measured by the study "
-        f"(arXiv 2505.10775, RewardBench score), {(~measured).sum()} predicted from public figures.",
-        f"Predictor: family-balanced ridge on {', '.join(FEATURE_SETS[fit.feature_set])}, features and penalty chosen "
-        f"by leaving one family out.",
+        f"Predictor: family-balanced ridge on {_shortened(fit.used)}, features and penalty chosen by leaving one "
+        "family out.",
         f"On {figures['n']:.0f} models of families it had not seen: mean absolute error {_range(figures, 'mae', 1)} "
         f"points, Spearman {_range(figures, 'spearman')}, coverage at 5-10 {_range(figures, 'coverage_5_10')}; "
         f"its 90% intervals held {figures['interval_coverage']:.0%}.",
-        f"Size alone would have said {largest['model']} ({largest['params_b']:g}B): {largest['predicted']:.1f} "
-        f"[{largest['low']:.1f}, {largest['high']:.1f}], {_difference(best['predicted'] - largest['predicted'])}.",
     ]
+
+
+def _on_size(table: pd.DataFrame) -> list[str]:
+    if table["params_b"].isna().all():
+        return []
+    largest = table.sort_values(["params_b", "rank"], ascending=[False, True]).iloc[0]
+    behind = table["predicted"].iloc[0] - largest["predicted"]
+    return [
+        f"Size alone would have said {largest['model']} ({largest['params_b']:g}B): {largest['predicted']:.1f} "
+        f"[{largest['low']:.1f}, {largest['high']:.1f}], {_difference(behind)}."
+    ]
+
+
+def _shortened(names: tuple[str, ...], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def warnings(table: pd.DataFrame, known: Evidence) -> list[str]:
     """What a reader must know before trusting the ranking, a sentence each; nothing where all is well."""
     messages = []
-    if not known.predicts and (table["basis"] != "measured").any():
+    if known.predictor and not known.predicts and (table["basis"] != "measured").any():
         doubt = f"r2 {known.figures['r2']:.2f}, Spearman {known.figures['spearman']:.2f}"
         messages.append(
             f"Nothing known of a base predicts {known.objective} scores of an unseen family ({doubt}): rows marked "
@@ -174,16 +149,11 @@ def warnings(table: pd.DataFrame, known: Evidence) -> list[str]:
 
 
 def _estimates(candidates: pd.DataFrame, known: Evidence) -> pd.DataFrame:
-    guess = known.predictor.predict(candidates)
-    table = guess[["predicted"]].join(widened(guess, known.width))
-    table["basis"] = [
-        "; ".join(["predicted", *_remark(imputed, "imputed"), *_remark(outside, "outside the fitted range")])
-        for imputed, outside in zip(guess["imputed"], guess["outside"], strict=True)
-    ]
+    table = _predicted(candidates, known)
     studied = known.measured.set_index("model")
     own = candidates["model"].isin(studied.index)
     scores = studied.loc[candidates.loc[own, "model"]]
-    error = total_error(scores)
+    error = scores["error"].to_numpy(float)
     low, high = normal_interval(scores["score"].to_numpy(float), error)
     table.loc[own, ["predicted", "low", "high"]] = np.column_stack([scores["score"], low, high])
     table.loc[own, "basis"] = "measured"
@@ -192,11 +162,37 @@ def _estimates(candidates: pd.DataFrame, known: Evidence) -> pd.DataFrame:
     return table
 
 
+def _predicted(candidates: pd.DataFrame, known: Evidence) -> pd.DataFrame:
+    """predicted, low, high and basis of every candidate; missing where nothing predicts."""
+    if known.predictor is None:
+        empty = pd.DataFrame(np.nan, index=candidates.index, columns=["predicted", "low", "high"])
+        return empty.assign(basis="")
+    guess = known.predictor.predict(candidates)
+    basis = [
+        "; ".join(["predicted", *_remark(imputed, "imputed"), *_remark(outside, "outside the fitted range")])
+        for imputed, outside in zip(guess["imputed"], guess["outside"], strict=True)
+    ]
+    return guess[["predicted"]].join(widened(guess, known.width)).assign(basis=basis)
+
+
 def _chances(
     estimate: pd.DataFrame, families: pd.Series, known: Evidence, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Shares of simulated worlds in which each candidate is the best, and among the best five."""
     rng = np.random.default_rng(seed)
+    sd = estimate["measurement_sd"].to_numpy(float)
+    measured = ~np.isnan(sd)
+    errors = np.zeros((DRAWS, len(sd))) if measured.all() else _prediction_errors(estimate, families, known, rng)
+    errors[:, measured] = rng.normal(0, sd[measured], (DRAWS, measured.sum()))
+    worlds = estimate["predicted"].to_numpy(float) + errors
+    places = (-worlds).argsort(axis=1).argsort(axis=1)
+    return (places == 0).mean(axis=0), (places < 5).mean(axis=0)
+
+
+def _prediction_errors(
+    estimate: pd.DataFrame, families: pd.Series, known: Evidence, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(DRAWS, n) errors of predictions, points: an effect a family and a deviation a model, as wide as the interval."""
     residual = known.held_out["actual"] - known.held_out["predicted"]
     effect = residual.groupby(known.held_out["family"]).mean()
     deviation = (residual - known.held_out["family"].map(effect)).to_numpy()
@@ -204,13 +200,7 @@ def _chances(
     errors = rng.choice(effect.to_numpy(), (DRAWS, len(names)))[:, index]
     errors = errors + rng.choice(deviation, (DRAWS, len(families)))
     half = ((estimate["high"] - estimate["low"]) / 2).to_numpy()
-    errors *= half / known.width
-    sd = estimate["measurement_sd"].to_numpy(float)
-    measured = ~np.isnan(sd)
-    errors[:, measured] = rng.normal(0, sd[measured], (DRAWS, measured.sum()))
-    worlds = estimate["predicted"].to_numpy(float) + errors
-    places = (-worlds).argsort(axis=1).argsort(axis=1)
-    return (places == 0).mean(axis=0), (places < 5).mean(axis=0)
+    return np.asarray(errors * half / known.width)
 
 
 def _remark(names: str, text: str) -> list[str]:

@@ -17,6 +17,7 @@ from omegaconf import MISSING
 
 from rm_selection.errors import ConfigError
 
+PUBLISHED = "published"  # the study of shipped figures
 OBJECTIVES = ("regression", "bradley_terry")
 
 
@@ -72,6 +73,7 @@ class StudyConfig:
 class RegressConfig(StudyConfig):
     """conf/regress.yaml."""
 
+    evaluation: str | None = setting("benchmark whose score counts, in a study of one's own; null: the only one")
     resamples: int = setting("bootstrap resamples of families for every interval, 100 to 100000")
     jobs: int = setting("processes to use, 1 or more")
     seed: int = setting("seed of folds and resamples, 0 or more")
@@ -91,6 +93,7 @@ class RecommendConfig(StudyConfig):
     candidates: str | None = setting(
         "CSV of candidates (model, params_b, benchmarks); null: the shipped pool and the 40"
     )
+    evaluation: str | None = setting("benchmark whose score counts, in a study of one's own; null: the only one")
     max_params_b: float | None = setting("largest size, billions of parameters; null: any")
     min_params_b: float | None = setting("smallest size, billions of parameters; null: any")
     licence: Any = setting("licences to allow, one or [a,b]; null: any")
@@ -104,6 +107,9 @@ class RecommendConfig(StudyConfig):
         self.exclude_family = _names("exclude_family", self.exclude_family)
         if self.candidates is not None and not self.candidates.strip():  # candidates=$FILE where FILE is unset
             raise refused("candidates", self.candidates, "a CSV file, or null for the shipped candidates")
+        if self.candidates is not None and self.study != PUBLISHED:
+            own = f"null: study={self.study} ranks the checkpoints it trained and measured"
+            raise refused("candidates", self.candidates, own)
         for name in ("max_params_b", "min_params_b"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):

@@ -137,7 +137,7 @@ def read_tables(folder: Path) -> Mapping[str, pd.DataFrame]:
     target = folder / "tables"
     recover(target)
     found = {path.stem: pd.read_parquet(path) for path in sorted(target.glob("[!.]*.parquet"))}
-    if "predictor" not in found:
+    if not {"predictor", "scores"} & found.keys():
         raise StudyError(f"{target} holds no fitted study; run: python -m rm_selection.regress study={folder.name}")
     return found
 

@@ -81,6 +81,7 @@ class HardwareConfig:
     device: str = setting("auto, cpu or cuda")
     precision: str = setting("auto (bf16 on CUDA), float32, bf16 or bf16_weights; head and loss are float32 always")
     tokens_per_batch: int = setting("padded tokens scored at once")
+    threads: int | None = setting("CPU threads of torch; null: as many as it chooses")
 
     def __post_init__(self) -> None:
         if self.device not in ("auto", "cpu", "cuda"):
@@ -88,6 +89,8 @@ class HardwareConfig:
         if self.precision not in ("auto", "float32", "bf16", "bf16_weights"):
             raise refused("hardware.precision", self.precision, "auto, float32, bf16 or bf16_weights")
         within("hardware.tokens_per_batch", self.tokens_per_batch, 1, 10**9)
+        if self.threads is not None:
+            within("hardware.threads", self.threads, 1, 1024)
 
 
 @dataclass

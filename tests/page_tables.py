@@ -22,6 +22,7 @@ def study(models: list[str] = MODELS) -> dict[str, pd.DataFrame]:
     return {
         "models": pd.DataFrame({"model": models, "family": FAMILIES, "params_b": np.linspace(9, 0.5, 8)}),
         "objectives": objectives,
+        "scores": _scores(models, scores),
         "gains": _gains(models),
         "correlation": _correlation(),
         "coverage": _coverage(),
@@ -51,6 +52,11 @@ def study(models: list[str] = MODELS) -> dict[str, pd.DataFrame]:
             }
         ),
     }
+
+
+def _scores(models: list[str], scores: np.ndarray) -> pd.DataFrame:
+    both = [pd.DataFrame({"objective": name, "model": models, "score": scores}) for name in OBJECTIVES]
+    return pd.concat(both, ignore_index=True).assign(low=lambda t: t["score"] - 2, high=lambda t: t["score"] + 2)
 
 
 def _gains(models: list[str]) -> pd.DataFrame:

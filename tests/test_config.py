@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, fields
@@ -8,9 +9,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from rm_selection import config
+from rm_selection import config, train
 from rm_selection.config import entry_point, typed
 from rm_selection.errors import ConfigError, FitError
+from rm_selection.jobs import Refusals
 from rm_selection.measure_settings import MeasureConfig
 from rm_selection.settings import RecommendConfig, RegressConfig, ReportConfig, StudyConfig
 from rm_selection.train_settings import EvaluateConfig, TrainConfig
@@ -79,6 +81,7 @@ def test_defaults_reach_the_task_typed(call):
         "output": "outputs",
         "objective": "regression",
         "candidates": None,
+        "evaluation": None,
         "max_params_b": None,
         "min_params_b": None,
         "licence": (),
@@ -228,6 +231,53 @@ def test_a_refused_job_of_a_sweep_does_not_stop_the_others(call):
     assert [s.top for s in done] == [1, 2]
 
 
+@entry_point("regress", RegressConfig)
+def worker(settings: RegressConfig) -> None:
+    """Leave the number of this process; be killed at one seed, be refused at others."""
+    (settings.folder / f"{settings.seed}.pid").write_text(str(os.getpid()))
+    if settings.seed == 13:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if settings.seed > 13:
+        raise FitError(f"{settings.seed} cannot be fitted")
+
+
+@pytest.fixture
+def workers(monkeypatch, tmp_path, capfd):
+    """Sweep the seeds in two worker processes; returns the exit code, the error stream and the processes' numbers."""
+
+    def run(seeds: str) -> tuple[int, list[str], set[str]]:
+        launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+        monkeypatch.setattr(sys, "argv", ["regress", "-m", f"output={tmp_path}", f"seed={seeds}", *launcher])
+        code = 0
+        try:
+            worker()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        told = capfd.readouterr().err.splitlines()
+        return code, told, {path.read_text() for path in tmp_path.rglob("*.pid")}
+
+    return run
+
+
+def test_worker_processes_are_used_again_and_their_refusals_come_back_in_order(workers):
+    code, told, processes = workers("1,15,2,3,14,-1,4")
+    assert (code, told[0]) == (2, "error: 3 jobs failed:")
+    assert told[1:3] == ["15 cannot be fitted", "14 cannot be fitted"]
+    assert told[3].startswith("seed=-1 is not allowed")
+    assert 1 <= len(processes - {str(os.getpid())}) <= 2
+
+
+def test_a_killed_worker_is_told_in_one_sentence(workers):
+    code, told, _ = workers("13,1")
+    assert code == 2
+    assert told[-1].startswith("error: a worker process was killed (SIGKILL), maybe for want of memory, which ended")
+
+
+def test_a_job_on_a_machine_without_the_starting_processs_folder_raises_its_refusal(tmp_path):
+    with pytest.raises(FitError, match="elsewhere"):
+        Refusals(tmp_path / "not here").add(FitError("elsewhere"), 0)
+
+
 def test_an_error_of_the_task_is_one_line_and_code_2(call):
     assert call("seed=13") == (2, "error: 13 cannot be fitted\n")
 
@@ -275,3 +325,11 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     found = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert found.stderr == ""
     assert found.stdout.startswith("Train a reward model")
+
+
+def test_a_setting_that_only_another_choice_has_is_told_so(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train", "base=llama3", "base.path=here"])
+    with pytest.raises(SystemExit):
+        train.main()
+    said = capsys.readouterr().err
+    assert said == "error: base.path is no setting of the chosen base; the files of conf/base that hold it take it\n"

@@ -56,8 +56,8 @@ def hostile() -> str:
 def test_sections_come_in_order_with_the_answer_first():
     headings = re.findall(r'<h2 id="([a-z]+)"', page("published", study(), {}, NOTES))
     assert headings == [
-        *("answer", "claims", "gains", "correlation", "coverage", "stages", "objectives", "predictors"),
-        *("predictions", "coefficients", "components", "limits", "sources"),
+        *("answer", "claims", "scores", "gains", "correlation", "coverage", "stages", "objectives"),
+        *("predictors", "predictions", "coefficients", "components", "limits", "sources"),
     ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rm_selection import recommend, selection
+from rm_selection import evidence, recommend
 from rm_selection.table_rows import OPEN_LLM_V2
 from rm_selection.tables import candidates, joined, published
 
@@ -17,14 +17,14 @@ DESIGN = [  # of the project's design, with family
     *("probability_top_1", "probability_top_5", "train_gpu_hours", "basis"),
 ]
 TYPICAL = dict(zip(OPEN_LLM_V2, (25.0, 5.0, 60.0, 15.0, 25.0, 8.0), strict=True))
-evidence = functools.cache(selection.evidence)  # the same for every run: fitted once an objective
+fitted = functools.cache(evidence.published)  # the same for every run: fitted once an objective
 
 
 def run(folder: Path, *words: str) -> int:
     """Run the command with its studies in `folder`; the exit code."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["recommend", f"output={folder}", *words])
-        patch.setattr(selection, "evidence", evidence)
+        patch.setattr(evidence, "published", fitted)
         try:
             recommend.main()
         except SystemExit as left:
@@ -105,7 +105,7 @@ def test_the_record_says_how_the_ranking_was_made(default):
 def test_the_same_command_writes_the_same_bytes(tmp_path):
     found = []
     for _ in range(2):
-        evidence.cache_clear()
+        fitted.cache_clear()
         ranking(tmp_path, "seed=3", "max_params_b=2")
         found.append([path.read_bytes() for path in sorted(tmp_path.rglob("recommendation.*"))])
     assert found[0] == found[1]
@@ -255,8 +255,8 @@ def test_top_limits_what_is_printed_not_what_is_written(tmp_path, capsys):
     assert len(table) > 2
 
 
-def test_a_sweep_ranks_once_per_study(tmp_path):
-    assert run(tmp_path, "-m", "study=small,large", "top=1") == 0
+def test_a_sweep_ranks_once_per_folder(tmp_path):
+    assert run(tmp_path, "-m", f"output={tmp_path}/small,{tmp_path}/large", "top=1") == 0
     found = sorted(path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("recommendation.csv"))
     assert found == ["large", "small"]
 

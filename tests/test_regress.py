@@ -102,7 +102,7 @@ def test_a_study_without_runs_is_refused(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as left:
         command(tmp_path, "study=mine")
     assert left.value.code == 2
-    assert "study mine has no finished runs" in capsys.readouterr().err
+    assert "mine has no finished run; train some with python -m rm_selection.train" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -2,15 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rm_selection import selection, table_rows, tables
+from rm_selection import evidence, selection, table_rows, tables
 from rm_selection.analysis.measurement import total_error
 from rm_selection.errors import SelectionError
-from rm_selection.selection import Constraints, allowed, rank, training_hours
+from rm_selection.selection import Constraints, allowed, rank
 
 
 @pytest.fixture(scope="module")
-def known() -> selection.Evidence:
-    return selection.evidence("regression")
+def known() -> evidence.Evidence:
+    return evidence.published("regression")
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +91,8 @@ def test_missing_features_are_marked_and_make_it_less_sure(known):
 
 def test_the_study_cost_is_shared_out_whole():
     models = tables.published().models["params_b"]
-    total = sum(training_hours(models, objective).sum() for objective in selection.SEQUENCES)
-    assert total == pytest.approx(selection.STUDY_GPU_HOURS)
+    total = sum(evidence.training_hours(models, objective).sum() for objective in evidence.SEQUENCES)
+    assert total == pytest.approx(evidence.STUDY_GPU_HOURS)
 
 
 def test_a_size_only_choice_is_told_beside_ours(known, everyone):
@@ -102,7 +102,7 @@ def test_a_size_only_choice_is_told_beside_ours(known, everyone):
 
 
 def test_unpredictable_objectives_are_said_to_be_so(everyone):
-    known = selection.evidence("bradley_terry")
+    known = evidence.published("bradley_terry")
     messages = selection.warnings(rank(everyone, known, seed=0), known)
     assert known.figures["r2"] < 0
     assert "Nothing known of a base predicts bradley_terry scores" in messages[0]

@@ -26,7 +26,7 @@ from sklearn.linear_model import HuberRegressor, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from rm_selection.analysis import accuracy
-from rm_selection.analysis.balanced_ridge import FEATURE_SETS, FEATURES, PENALTIES, BalancedRidge, ridge_path
+from rm_selection.analysis.balanced_ridge import FEATURE_SETS, PENALTIES, BalancedRidge, ridge_path
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
 from rm_selection.analysis.imputation import ConditionalNormal
 from rm_selection.analysis.measurement import total_error
@@ -96,7 +96,7 @@ class Search:
 
 
 def _filled(train: pd.DataFrame, test: pd.DataFrame, menu: Menu) -> tuple[pd.DataFrame, ...]:
-    columns = list(dict.fromkeys([*FEATURES, *chain(*menu)]))
+    columns = list(dict.fromkeys([*FEATURE_SETS["sizes_olv2"], *chain(*menu)]))
     normal = ConditionalNormal.fit(train[columns].to_numpy(float))
     return tuple(pd.DataFrame(normal.fill(f[columns].to_numpy(float))[0], columns=columns) for f in (train, test))
 

@@ -11,6 +11,7 @@ holds the fit against scikit-learn's Ridge.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,13 +34,14 @@ FEATURE_SETS: dict[str, tuple[str, ...]] = {
     "log_size_olv2": ("log_params_b", *OPEN_LLM_V2),
     "sizes_olv2": ("params_b", "log_params_b", *OPEN_LLM_V2),
 }
-FEATURES = FEATURE_SETS["sizes_olv2"]
+FeatureSets = Mapping[str, Sequence[str]]  # columns by the name of the set
 
 
 @dataclass(frozen=True)
 class BalancedRidge:
     """A fitted predictor. `slopes` are per unit of each feature; `low` and `high` are the range it was fitted on."""
 
+    features: tuple[str, ...]
     feature_set: str
     penalty: float
     intercept: float
@@ -49,33 +51,41 @@ class BalancedRidge:
     normal: ConditionalNormal
 
     @classmethod
-    def fit(cls, frame: pd.DataFrame, target: str = "score") -> BalancedRidge:
+    def fit(cls, frame: pd.DataFrame, target: str = "score", feature_sets: FeatureSets = FEATURE_SETS) -> BalancedRidge:
         """Choose feature set and penalty by leave-one-family-out, then fit on all rows.
 
         Args:
-            frame: one row a model, with columns `family`, `target` and every feature of FEATURES, gaps allowed.
+            frame: one row a model, with columns `family`, `target` and every feature of the sets, gaps allowed.
             target: the column to predict, in points.
+            feature_sets: what to choose from.
 
         Raises:
-            FitError: fewer than three families, or a target that is missing or not finite.
+            FitError: fewer than two families, or a target that is missing or not finite.
         """
-        values = _matrix(frame)
+        features = tuple(dict.fromkeys(name for names in feature_sets.values() for name in names))
+        values = _matrix(frame, features)
         y = frame[target].to_numpy(float)
         names, families = np.unique(frame["family"].to_numpy(str), return_inverse=True)
-        if len(names) < 3:
-            raise FitError(f"{len(names)} families are too few to leave one out and choose a predictor; 3 are needed")
+        if len(names) < 2:
+            raise FitError("1 family is too few to leave one out and choose a predictor; 2 are needed")
         if not np.isfinite(y).all():
             raise FitError(f"{target} is missing for {frame['model'][~np.isfinite(y)].iloc[0]}; every model needs one")
         normal = ConditionalNormal.fit(values)
         filled, _ = normal.fill(values)
         weights = 1 / np.bincount(families)[families]
-        feature_set, index = _choose(filled, y, weights, families)
-        columns = _columns(feature_set)
+        places = {name: [features.index(column) for column in names] for name, names in feature_sets.items()}
+        feature_set, index = _choose(filled, places, y, weights, families)
+        columns = places[feature_set]
         intercepts, slopes = ridge_path(filled[:, columns], y, weights)
-        full = np.zeros(len(FEATURES))
+        full = np.zeros(len(features))
         full[columns] = slopes[:, index]
         low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-        return cls(feature_set, float(PENALTIES[index]), float(intercepts[index]), full, low, high, normal)
+        return cls(features, feature_set, float(PENALTIES[index]), float(intercepts[index]), full, low, high, normal)
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The features of the chosen set."""
+        return tuple(name for name, slope in zip(self.features, self.slopes, strict=True) if slope != 0)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Predictions for the rows of `frame`, with what makes them less sure.
@@ -84,7 +94,7 @@ class BalancedRidge:
             Columns: predicted (points, within 0-100); imputation_sd (points, from filled features); reach (points by
             which the prediction moves outside the fitted range); imputed and outside (feature names, joined by blanks).
         """
-        values = _matrix(frame)
+        values = _matrix(frame, self.features)
         filled, spread = self.normal.fill(values)
         raw = self.intercept + filled @ self.slopes
         used = self.slopes != 0
@@ -95,14 +105,16 @@ class BalancedRidge:
                 "predicted": np.clip(raw, 0, 100),
                 "imputation_sd": np.sqrt(np.einsum("i,nij,j->n", self.slopes, spread, self.slopes).clip(min=0)),
                 "reach": np.abs((filled - inside) @ self.slopes),
-                "imputed": _named(np.isnan(values) & used),
-                "outside": _named(outside),
+                "imputed": _named(self.features, np.isnan(values) & used),
+                "outside": _named(self.features, outside),
             },
             index=frame.index,
         )
 
 
-def leave_family_out(frame: pd.DataFrame, target: str = "score") -> pd.DataFrame:
+def leave_family_out(
+    frame: pd.DataFrame, target: str = "score", feature_sets: FeatureSets = FEATURE_SETS
+) -> pd.DataFrame:
     """`BalancedRidge.predict` for every row by a predictor chosen and fitted without that row's family (nested).
 
     Returns the columns of `predict` and `feature_set`, `penalty` of the fold, in the order of `frame`.
@@ -110,16 +122,18 @@ def leave_family_out(frame: pd.DataFrame, target: str = "score") -> pd.DataFrame
     parts = []
     for family in frame["family"].unique():
         held = frame["family"] == family
-        fold = BalancedRidge.fit(frame[~held], target)
+        fold = BalancedRidge.fit(frame[~held], target, feature_sets)
         parts.append(fold.predict(frame[held]).assign(feature_set=fold.feature_set, penalty=fold.penalty))
     return pd.concat(parts).loc[frame.index]
 
 
-def _choose(filled: Array, y: Array, weights: Array, families: NDArray[np.intp]) -> tuple[str, int]:
+def _choose(
+    filled: Array, places: Mapping[str, list[int]], y: Array, weights: Array, families: NDArray[np.intp]
+) -> tuple[str, int]:
     """The feature set and the index of the penalty with the least error on left-out families; the first if tied."""
     best = (np.inf, "", 0)
-    for name in FEATURE_SETS:
-        X = filled[:, _columns(name)]
+    for name, columns in places.items():
+        X = filled[:, columns]
         errors = np.zeros(len(PENALTIES))
         for family in range(families.max() + 1):
             held = families == family
@@ -148,13 +162,9 @@ def ridge_path(X: Array, y: Array, weights: Array) -> tuple[Array, Array]:
     return y_mean - mean @ slopes, slopes
 
 
-def _columns(feature_set: str) -> list[int]:
-    return [FEATURES.index(name) for name in FEATURE_SETS[feature_set]]
+def _matrix(frame: pd.DataFrame, features: Sequence[str]) -> Array:
+    return np.asarray(frame[list(features)].to_numpy(float))
 
 
-def _matrix(frame: pd.DataFrame) -> Array:
-    return np.asarray(frame[list(FEATURES)].to_numpy(float))
-
-
-def _named(mask: NDArray[np.bool_]) -> list[str]:
-    return [" ".join(np.asarray(FEATURES)[row]) for row in mask]
+def _named(features: Sequence[str], mask: NDArray[np.bool_]) -> list[str]:
+    return [" ".join(np.asarray(features)[row]) for row in mask]

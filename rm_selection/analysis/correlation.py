@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy.stats import pearsonr, rankdata
 from statsmodels.stats.multitest import multipletests
 
+from rm_selection.analysis.measured_frame import MIN_MODELS
 from rm_selection.analysis.ranks import weighted_pearson, weighted_spearman
 from rm_selection.analysis.resampling import family_weights, percentile_interval
 from rm_selection.table_rows import BENCHMARKS
 
-MIN_MODELS = 10  # below it an interval says nothing
 SIZE = "log_params_b"
 TRAINING_FACTS = (SIZE, "log_tokens_t")
 STATISTICS = (

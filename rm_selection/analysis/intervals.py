@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from rm_selection.analysis.balanced_ridge import BalancedRidge, leave_family_out
+from rm_selection.analysis.balanced_ridge import FEATURE_SETS, BalancedRidge, FeatureSets, leave_family_out
 from rm_selection.analysis.resampling import LEVEL
 
 Z90 = 1.6448536269514722  # 95% point of the standard normal, for a two-sided 90% interval
@@ -50,13 +50,16 @@ def widened(predicted: pd.DataFrame, width: float) -> pd.DataFrame:
     return pd.DataFrame({"low": low.clip(0, 100), "high": high.clip(0, 100)})
 
 
-def nested(frame: pd.DataFrame, target: str = "score", level: float = LEVEL) -> pd.DataFrame:
+def nested(
+    frame: pd.DataFrame, target: str = "score", level: float = LEVEL, feature_sets: FeatureSets = FEATURE_SETS
+) -> pd.DataFrame:
     """Every model's interval made without its family: predictor, its choice and the half-width alike.
 
     Args:
         frame: one row a model with `family`, `target` and the features of the balanced ridge.
         target: the predicted column, in points.
         level: nominal coverage.
+        feature_sets: what the predictor chooses from.
 
     Returns:
         Columns model, family, actual, predicted, low, high, covered, in the order of `frame`.
@@ -65,8 +68,8 @@ def nested(frame: pd.DataFrame, target: str = "score", level: float = LEVEL) -> 
     for family in frame["family"].unique():
         held = frame["family"] == family
         rest = frame[~held]
-        width = half_width(rest[target] - leave_family_out(rest, target)["predicted"], level)
-        predicted = BalancedRidge.fit(rest, target).predict(frame[held])
+        width = half_width(rest[target] - leave_family_out(rest, target, feature_sets)["predicted"], level)
+        predicted = BalancedRidge.fit(rest, target, feature_sets).predict(frame[held])
         part = frame.loc[held, ["model", "family"]].assign(actual=frame[target], predicted=predicted["predicted"])
         parts.append(part.join(widened(predicted, width)))
     result: pd.DataFrame = pd.concat(parts).loc[frame.index]

@@ -76,3 +76,8 @@ def normal_interval(estimate: Number, error: Number) -> tuple[Number, Number]:
     """Lower and upper end of the interval of a normal estimate, at the level of every interval here (90%)."""
     reach = NormalDist().inv_cdf((1 + LEVEL) / 2) * error
     return estimate - reach, estimate + reach
+
+
+def standard_errors(low: pd.Series, high: pd.Series) -> pd.Series:
+    """Standard errors behind intervals at that level, taken as normal: (n,) ends to (n,)."""
+    return (high - low) / (2 * NormalDist().inv_cdf((1 + LEVEL) / 2))

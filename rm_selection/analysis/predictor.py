@@ -21,7 +21,7 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from rm_selection.analysis.balanced_ridge import FEATURE_SETS, BalancedRidge
+from rm_selection.analysis.balanced_ridge import FEATURE_SETS, BalancedRidge, FeatureSets
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
 from rm_selection.table_rows import OPEN_LLM_V2
 
@@ -69,7 +69,7 @@ def _splits(frame: pd.DataFrame, validation: str, seed: int) -> Iterator[tuple[N
     if validation == "in_sample":
         yield rows, rows
     elif validation == "ten_fold":
-        yield from KFold(10, shuffle=True, random_state=seed).split(rows)
+        yield from KFold(min(10, len(rows)), shuffle=True, random_state=seed).split(rows)
     else:
         for family in frame["family"].unique():
             own = (frame["family"] == family).to_numpy()
@@ -88,10 +88,14 @@ def _ridge(columns: Sequence[str]) -> FitPredict:
     return fit_predict
 
 
-def _best_benchmark(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
+def best_benchmark(benchmarks: Sequence[str]) -> Predictor:
     """A line on the one benchmark that correlates best with the score, in absolute value, on the training part."""
-    strength = train[list(OPEN_LLM_V2)].corrwith(train["score"]).abs()
-    return _ridge([str(strength.idxmax())])(train, test, seed)
+
+    def fit_predict(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
+        strength = train[list(benchmarks)].corrwith(train["score"]).abs()
+        return _ridge([str(strength.idxmax())])(train, test, seed)
+
+    return Predictor("best_benchmark", f"one of {len(benchmarks)}", "line", fit_predict)
 
 
 def _low_rank(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
@@ -116,14 +120,28 @@ def _component_predictions(train: pd.DataFrame, test: pd.DataFrame) -> Array:
     return np.column_stack([LinearRegression().fit(X[:, :w], y).predict(X_new[:, :w]) for w in widths])
 
 
-def _balanced_ridge(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
-    del seed
-    return BalancedRidge.fit(train).predict(test)["predicted"].to_numpy()
+def balanced_ridge(name: str, feature_sets: FeatureSets) -> Predictor:
+    """The family-balanced ridge, choosing among `feature_sets` on the training part."""
+
+    def fit_predict(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
+        del seed  # nothing random here
+        return BalancedRidge.fit(train, feature_sets=feature_sets).predict(test)["predicted"].to_numpy()
+
+    known = next(iter(feature_sets)) if len(feature_sets) == 1 else "chosen in fold"
+    return Predictor(name, known, "family-balanced ridge", fit_predict)
 
 
-def _elastic_net(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
+def elastic_net(feature_set: str, columns: Sequence[str]) -> Predictor:
     """The study's predictor: its whole grid by ten-fold cross-validation on mean absolute error, then one fit."""
-    columns = list(FEATURE_SETS["size_olv2"])
+
+    def fit_predict(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
+        return _elastic_net(train, test, columns, seed)
+
+    return Predictor("elastic_net", feature_set, "elastic net, degree 1-3", fit_predict)
+
+
+def _elastic_net(train: pd.DataFrame, test: pd.DataFrame, features: Sequence[str], seed: int) -> Array:
+    columns = list(features)
     y = train["score"].to_numpy(float)
     best = (np.inf, 1, 0)
     for degree in DEGREES:
@@ -135,7 +153,7 @@ def _elastic_net(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
         )
         Z = expand.fit_transform(train[columns].to_numpy())
         error = np.zeros(len(ALPHAS) * len(L1_RATIOS))
-        for fit, held in KFold(10, shuffle=True, random_state=seed).split(Z):
+        for fit, held in KFold(min(10, len(y)), shuffle=True, random_state=seed).split(Z):
             error += np.abs(_grid_predictions(Z[fit], y[fit], Z[held]) - y[held, None]).sum(axis=0)
         if error.min() < best[0]:
             best = (float(error.min()), degree, int(error.argmin()))
@@ -164,11 +182,11 @@ def _grid_predictions(Z: Array, y: Array, Z_new: Array) -> Array:
 PREDICTORS = (
     Predictor("size", "sizes", "ridge", _ridge(SIZES)),
     Predictor("size_tokens", "sizes + log tokens", "ridge", _ridge((*SIZES, "log_tokens_t"))),
-    Predictor("best_benchmark", "one of six", "line", _best_benchmark),
+    best_benchmark(OPEN_LLM_V2),
     Predictor("ridge", "sizes_olv2", "ridge", _ridge(FEATURE_SETS["sizes_olv2"])),
     Predictor("low_rank", "sizes + components", "least squares", _low_rank),
-    Predictor("elastic_net", "size_olv2", "elastic net, degree 1-3", _elastic_net),
-    Predictor(RECOMMENDED, "chosen in fold", "family-balanced ridge", _balanced_ridge),
+    elastic_net("size_olv2", FEATURE_SETS["size_olv2"]),
+    balanced_ridge(RECOMMENDED, FEATURE_SETS),
 )
 
 

@@ -60,9 +60,10 @@ def _attribute(
     views: Array, names: Sequence[str], ratings: Array, prompts: Sequence[str], splits: tuple[int, int, int]
 ) -> tuple[dict[str, dict[str, float]], list[dict[str, Any]]]:
     outer, inner, seed = splits
-    if len(ratings) and np.ptp(ratings) == 0:
+    splits_by_prompt = nested(prompts, outer, inner, seed)
+    if np.ptp(ratings) == 0:
         raise MeasurementError(f"all of its {len(ratings)} ratings are {ratings[0]:g}; give ratings that differ")
-    predicted = probe(views, names, ratings, nested(prompts, outer, inner, seed))
+    predicted = probe(views, names, ratings, splits_by_prompt)
     both = np.stack([ratings, predicted.values], axis=1)
     found = {
         "r2": jackknife(lambda some: r2(some[:, 0], some[:, 1]), both, prompts, seed),

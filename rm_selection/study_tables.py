@@ -1,0 +1,196 @@
+"""The tables of a study of one's own: finished runs, measured features, and what both cost; one protocol a table.
+
+A row of `runs` is a reward model, of `features` a checkpoint. What was made in two ways never shares a column: where
+runs or figures differ in how they were made, both ways are named and nothing is returned.
+
+Units: scores 0-100, sizes in billions of parameters, tokens in trillions, costs in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rm_selection import runs as records_of
+from rm_selection.errors import StudyError
+
+CHECKPOINT = ("model", "base", "stage", "family", "params_b", "tokens_t", "licence")
+VOCABULARY = "; vocabulary "  # what a protocol says last of a figure that only one tokenizer's others compare with
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was run and measured. runs: by objective; spent: what `costs` returns."""
+
+    runs: Mapping[str, pd.DataFrame]
+    features: pd.DataFrame
+    spent: pd.DataFrame
+
+
+def study(folder: Path, evaluation: str | None = None) -> Study:
+    """Everything a study holds; `evaluation` as for `runs`.
+
+    Raises:
+        StudyError: as `runs` and `features`.
+    """
+    trained = {objective: runs(folder, objective, evaluation) for objective in objectives(folder)}
+    return Study(trained, features(folder), costs(folder))
+
+
+def features(folder: Path) -> pd.DataFrame:
+    """What was measured in a study: one row a checkpoint, a column `<feature>.<name>` a figure, missing left missing.
+
+    A figure per token compares within one vocabulary only: where checkpoints have several, its column is left out.
+
+    Returns:
+        CHECKPOINT's columns, then the figures in alphabetical order.
+
+    Raises:
+        StudyError: a figure was measured twice for a checkpoint, or in two ways for two of them.
+    """
+    found = _measured(folder)
+    table = pd.DataFrame([_checkpoint(record) for record in found], columns=list(CHECKPOINT)).drop_duplicates("model")
+    figures: dict[str, dict[str, tuple[float, str, str]]] = {}  # column -> model -> value, protocol, run
+    for record in found:
+        for name, value in record["values"].items():
+            column = f"{record['settings']['feature']['name']}.{name}"
+            _add(figures.setdefault(column, {}), column, record, value, record["protocols"].get(name, ""))
+    kept = [column for column in sorted(figures) if _comparable(column, figures[column])]
+    for column in kept:
+        table[column] = table["model"].map({model: value for model, (value, _, _) in figures[column].items()})
+    return table.sort_values("model", ignore_index=True)
+
+
+def costs(folder: Path) -> pd.DataFrame:
+    """What training and measuring took: model, what (train or a feature), seconds; one row a record."""
+    rows = [(record["checkpoint"]["name"], "train", record["cost"]["seconds"]) for record in _trained(folder)]
+    rows += [
+        (record["checkpoint"]["name"], record["settings"]["feature"]["name"], record["cost"]["seconds"])
+        for record in _measured(folder)
+    ]
+    return pd.DataFrame(rows, columns=["model", "what", "seconds"])
+
+
+def objectives(folder: Path) -> list[str]:
+    """The objectives that a study has finished runs of, regression first.
+
+    Raises:
+        StudyError: it has none.
+    """
+    found = {record["settings"]["objective"]["name"] for record in _trained(folder)}
+    if not found:
+        raise StudyError(
+            f"{folder} has no finished run; train some with python -m rm_selection.train -m base=... "
+            f"study={folder.name}, or use study=published"
+        )
+    return sorted(found, reverse=True)
+
+
+def runs(folder: Path, objective: str, evaluation: str | None = None) -> pd.DataFrame:
+    """The finished reward models of one objective: one row a run.
+
+    Args:
+        folder: of the study.
+        objective: bradley_terry or regression.
+        evaluation: benchmark whose score counts; None for the only one.
+
+    Returns:
+        CHECKPOINT's columns (model is <base>@<stage>), run_id, dataset, objective, seed, seconds, tokens (of training),
+        evaluation, score, low, high (90%, from the pairs), n (pairs), and a column a category or, where the benchmark
+        has none, a subset.
+
+    Raises:
+        StudyError: no finished run of the objective, runs of several protocols, or several evaluations and none chosen.
+    """
+    chosen = [one for one in _trained(folder) if one["settings"]["objective"]["name"] == objective]
+    if not chosen:
+        there = " and ".join(objectives(folder))
+        raise StudyError(f"{folder} has no finished run of objective={objective}; it has {there}")
+    _one_protocol(chosen)
+    named = _evaluation(chosen, evaluation)
+    return pd.DataFrame([_run_row(one, named) for one in chosen]).sort_values(["model", "seed"], ignore_index=True)
+
+
+def _trained(folder: Path) -> list[records_of.Record]:
+    """Finished runs of `train`; reward models of others, scored by `evaluate`, start from no base that is known."""
+    found = records_of.records(folder)
+    return [record for record in found if record["status"] == "finished" and "checkpoint" in record]
+
+
+def _measured(folder: Path) -> list[records_of.Record]:
+    return [one for one in records_of.records(folder, "features") if one["status"] == "finished"]
+
+
+def _checkpoint(record: Mapping[str, Any]) -> dict[str, Any]:
+    known = record["checkpoint"]
+    return {name: known["name"] if name == "model" else known[name] for name in CHECKPOINT}
+
+
+def _run_row(record: Mapping[str, Any], evaluation: str) -> dict[str, Any]:
+    settings, found = record["settings"], record["scores"][evaluation]
+    low, high = found["intervals"].get("score", (np.nan, np.nan))
+    about = {
+        "run_id": record["run_id"],
+        "dataset": settings["dataset"]["name"],
+        "objective": settings["objective"]["name"],
+        "seed": record["provenance"]["seed"],
+        "seconds": record["cost"]["seconds"],
+        "tokens": sum(trial["tokens"] for trial in record["training"]["trials"]),
+        "evaluation": evaluation,
+    }
+    figures = {"score": found.get("score", np.nan), "low": low, "high": high, "n": found["n"]}
+    parts: dict[str, float] = found["categories"] or found["subsets"]
+    return _checkpoint(record) | about | figures | parts
+
+
+def _add(
+    column: dict[str, tuple[float, str, str]], name: str, record: Mapping[str, Any], value: float, protocol: str
+) -> None:
+    model, run = record["checkpoint"]["name"], record["run_id"]
+    if model in column:
+        raise StudyError(
+            f"{name} of {model} was measured twice, in {column[model][2]} and {run}; remove one of them from features/"
+        )
+    column[model] = (value, protocol, run)
+
+
+def _comparable(column: str, figures: Mapping[str, tuple[float, str, str]]) -> bool:
+    """Whether the figures of a column may stand in one; not where only their vocabularies differ.
+
+    Raises:
+        StudyError: they were measured in different ways.
+    """
+    ways = {protocol: run for _, protocol, run in figures.values()}
+    plain = {protocol.split(VOCABULARY)[0]: run for protocol, run in ways.items()}
+    if len(plain) > 1:
+        (first, one), (second, two) = list(plain.items())[:2]
+        raise StudyError(
+            f"{column} was measured in two ways, '{first}' in {one} and '{second}' in {two}; measure all alike, or "
+            "keep them in two studies"
+        )
+    return len(ways) == 1
+
+
+def _one_protocol(chosen: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse runs that differ in more than base, stage and seed."""
+    first = chosen[0]
+    for other in chosen[1:]:
+        if difference := records_of.difference(first["settings"], other["settings"]):
+            name, one, two = difference
+            raise StudyError(
+                f"the runs of this study were not made alike: {name} is {one} in {first['run_id']} and {two} in "
+                f"{other['run_id']}; keep them in two studies"
+            )
+
+
+def _evaluation(chosen: Sequence[Mapping[str, Any]], named: str | None) -> str:
+    there = sorted(map(str, chosen[0]["scores"]))
+    name = there[0] if named is None and len(there) == 1 else named
+    if name is None or name not in there:
+        raise StudyError(f"evaluation={named or 'null'} names none of this study's; give {' or '.join(there)}")
+    return name
