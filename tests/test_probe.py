@@ -3,8 +3,9 @@
 import json
 import math
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from tiny_models import checkpoint, pairs, ratings
 
 from rm_selection import measure
 from rm_selection.checkpoints import Checkpoint
-from rm_selection.errors import ConfigError, MeasurementError
+from rm_selection.errors import ConfigError, MeasurementError, UnpublishedStage
 from rm_selection.features import Measured, Place, probe
 from rm_selection.features import frozen_base as bases
 from rm_selection.features.responses import Response
@@ -188,3 +189,23 @@ def test_the_command_leaves_a_record_and_finds_it_again(world, tmp_path, monkeyp
     sys.argv = ["measure", *words, "study=one", f"output={tmp_path}", "hardware=cpu"]
     measure.main()
     assert "finished before" in capsys.readouterr().out
+
+
+def test_a_stage_as_reference_is_that_of_the_same_base_at_its_commit(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(bases, "frozen", lambda found, _: found)
+    monkeypatch.setattr(bases, "commit", lambda _: "0123abc")
+    published = replace(of(world / "base"), base="tulu3-8b", stage="dpo", revision="main")
+    base = SimpleNamespace(checkpoint=published, at=None)
+    found = bases.reference(base, "sft")
+    assert (found.name, found.revision) == ("tulu3-8b@sft", "0123abc")
+    with pytest.raises(UnpublishedStage, match="tulu3-8b has no published stage instruct"):
+        bases.reference(base, "instruct")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "bf16_weights"])
+def test_lower_precisions_find_nearly_the_same(world, tmp_path, found, precision):
+    place = Place(tmp_path / "features" / "one", "cpu", precision, 16_384, 0)
+    low = probe.measure(of(world / "base"), settings(world), place)
+    assert low.protocols["accuracy"].endswith(precision)
+    assert low.values["accuracy"] >= 90
+    assert low.values["logme"] == pytest.approx(found.values["logme"], abs=0.1)
