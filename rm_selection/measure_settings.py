@@ -86,17 +86,29 @@ class ProbeConfig:
     """conf/feature/probe.yaml: what the frozen base already knows of the preference task."""
 
     name: str = setting("probe")
-    pairs: str | None = setting("pairs to probe on: a file of JSON lines, or a name of conf/dataset")
-    limit: int = setting("most pairs to run, 20 or more")
+    pairs: str | None = setting("pairs to probe on: a file of JSON lines, or a name of conf/dataset; null: none")
+    ratings: str | None = setting("rated answers to probe on: a file, or a name of conf/dataset; null: none")
+    attributes: list[str] | None = setting("rated attributes; null: those of the dataset, or all of the file's")
+    reference: str | None = setting("stage of the same base, or a folder, that implicit rewards are measured against")
+    limit: int = setting("most pairs, and most ratings, to run, 20 or more")
+    max_length: int = setting("tokens; longer conversations are left out and counted")
+    folds: int = setting("folds, by prompt, of which each is judged by the others, 2 or more")
+    inner_folds: int = setting("folds of the others, which choose depth, pooling and penalty, 2 or more")
 
     needs_weights = True
 
     def __post_init__(self) -> None:
-        within("feature.limit", self.limit, 20, 10_000_000)
+        within("feature.limit", self.limit, 20, 100_000)
+        within("feature.max_length", self.max_length, 8, 1_000_000)
+        within("feature.folds", self.folds, 2, 50)
+        within("feature.inner_folds", self.inner_folds, 2, 50)
 
     def files(self) -> Mapping[str, str]:
         """Local files that the figures come from, by what they are."""
-        return {} if self.pairs is None else {"pairs": self.pairs}
+        given = {"pairs": self.pairs, "ratings": self.ratings}
+        if self.reference not in STAGES:  # a folder
+            given["reference"] = self.reference
+        return {what: path for what, path in given.items() if path is not None}
 
 
 FEATURES: dict[str, type[Any]] = {"benchmarks": BenchmarksConfig, "presence": PresenceConfig, "probe": ProbeConfig}
