@@ -15,13 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rm_selection import checkpoints, runs
+from rm_selection import checkpoints, distributed, runs
 from rm_selection.checkpoint_folder import fingerprint
 from rm_selection.checkpoints import Checkpoint, resolve
 from rm_selection.errors import PushError
 from rm_selection.evaluation_sets import sources
 from rm_selection.outcomes import Outcome, Task, settle
-from rm_selection.tracking import Tracker, tracker
+from rm_selection.tracking import NoTracker, Tracker, tracker
 from rm_selection.train_settings import TrainConfig
 from rm_selection.training_data import for_objective
 
@@ -37,6 +37,7 @@ def run(settings: TrainConfig) -> Outcome:
         RunError: it is finished, but was made from other data or weights.
         KeyboardInterrupt: after the record says so.
     """
+    distributed.join(settings.hardware)
     settings = replace(settings, dataset=for_objective(settings.dataset, settings.objective.name))
     compared = compared_settings(settings)
     name = f"{settings.base.name}@{settings.stage}"
@@ -48,7 +49,7 @@ def run(settings: TrainConfig) -> Outcome:
         return inputs(settings, checkpoint), partial(_fresh, settings, checkpoint, folder)
 
     outcome = settle(folder, compared, begin)
-    if settings.training.push_to_hub is not None:
+    if settings.training.push_to_hub is not None and distributed.first():
         _push(folder, settings.training.push_to_hub)
     return outcome
 
@@ -92,6 +93,8 @@ def _fresh(settings: TrainConfig, checkpoint: Checkpoint, folder: Path, record: 
     from rm_selection.work import Work
 
     started = time.time()
+    if not distributed.first():
+        return Work(settings, replace(checkpoint, revision=commit or checkpoint.revision), folder, NoTracker()).learn()
     mirror = _mirror(settings, checkpoint, folder, record)
     failed = True
     try:

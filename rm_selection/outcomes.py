@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rm_selection import runs
+from rm_selection import distributed, runs
 from rm_selection.errors import RunError, UnpublishedStage
 from rm_selection.failures import failure
 
@@ -37,7 +37,9 @@ def settle(folder: Path, settings: Mapping[str, Any], begin: Callable[[], tuple[
         RunError: it is finished, but was made with other settings or from other inputs.
         KeyboardInterrupt: after the record says so.
     """
-    with runs.locked(folder) as ours:
+    if not distributed.first():
+        return _follow(folder, begin)
+    with distributed.followers() as call, runs.locked(folder) as ours:
         if not ours:
             return Outcome(folder.name, folder, "busy", "another process works on it", new=False)
         record: runs.Record = {"status": "failed", "run_id": folder.name, "settings": dict(settings)}
@@ -45,6 +47,7 @@ def settle(folder: Path, settings: Mapping[str, Any], begin: Callable[[], tuple[
             record["inputs"], task = begin()
             if runs.finished(folder, settings, record["inputs"]):
                 return Outcome(folder.name, folder, "finished", new=False)
+            call()
             record |= task(record)
         except UnpublishedStage as error:
             record |= {"status": "skipped", "reason": str(error)}
@@ -57,6 +60,14 @@ def settle(folder: Path, settings: Mapping[str, Any], begin: Callable[[], tuple[
             record |= failure(error)
         _keep(folder, record)
     return Outcome(folder.name, folder, record["status"], record.get("reason", ""))
+
+
+def _follow(folder: Path, begin: Callable[[], tuple[Mapping[str, str], Task]]) -> Outcome:
+    """Take part in what the first process does, and record nothing."""
+    if distributed.called():
+        _, task = begin()
+        task({"run_id": folder.name, "settings": {}})
+    return Outcome(folder.name, folder, "followed", new=False)
 
 
 def _keep(folder: Path, record: runs.Record) -> None:
