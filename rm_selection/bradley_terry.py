@@ -18,6 +18,7 @@ from rm_selection.errors import ConfigError
 from rm_selection.protocol import Objective, Protocol, Run, Trained
 from rm_selection.reward_model import RewardModel
 from rm_selection.scoring import accuracy, rewards, score_tokens, tokens
+from rm_selection.sharding import Shardable
 from rm_selection.training import arguments, fit, trainable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ METRIC = "validation_accuracy"
 Row = dict[str, Any]  # chosen_ids, rejected_ids and, with use_margin, margin: what TRL takes as already tokenized
 
 
-class _Trainer(RewardTrainer):
+class _Trainer(Shardable, RewardTrainer):
     """TRL's trainer without what it sends to the Hub, and without its model card in each checkpoint."""
 
     def _send_telemetry(self) -> None:

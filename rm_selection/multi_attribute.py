@@ -22,6 +22,7 @@ from rm_selection.errors import ConfigError
 from rm_selection.protocol import Objective, Protocol, Run, Trained
 from rm_selection.reward_model import RewardModel
 from rm_selection.scoring import score_tokens, tokens
+from rm_selection.sharding import Shardable
 from rm_selection.training import arguments, fit, trainable
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ METRIC = "validation_loss"
 MISSING = -100.0  # the label that the Trainer leaves out when it counts what a global batch is divided by
 Labels = NDArray[np.float64]
 Row = dict[str, Any]  # input_ids, and labels: a rating an output, MISSING where there is none
+
+
+class _Trainer(Shardable, Trainer):
+    """That of transformers, or spread over processes."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def train(
 
 def trainer(rm: RewardModel, data: Sequence[Row], protocol: Protocol, run: Run) -> Trainer:
     """The Trainer over rows, with our loss."""
-    return Trainer(
+    return _Trainer(
         model=rm.model,
         args=TrainingArguments(**arguments(rm, protocol, run.folder, len(data))),
         data_collator=Collator(rm.pad),

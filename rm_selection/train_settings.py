@@ -82,6 +82,7 @@ class HardwareConfig:
     precision: str = setting("auto (bf16 on CUDA), float32, bf16 or bf16_weights; head and loss are float32 always")
     tokens_per_batch: int = setting("padded tokens scored at once")
     threads: int | None = setting("CPU threads of torch; null: as many as it chooses")
+    sharded: bool = setting("spread a training over the processes that torchrun started (FSDP2)")
 
     def __post_init__(self) -> None:
         if self.device not in ("auto", "cpu", "cuda"):
@@ -114,7 +115,7 @@ class TrainConfig(StudyConfig):
     dataset: DatasetConfig = in_group("preference data; dataset=jsonl dataset.train=FILE for your own")
     objective: ObjectiveConfig = in_group("loss: bradley_terry on pairs, regression on ratings")
     training: TrainingConfig = in_group("full or lora, with the study's protocol")
-    hardware: HardwareConfig = in_group("auto, cpu or gpu")
+    hardware: HardwareConfig = in_group("auto, cpu, gpu, or fsdp for one cell over several processes")
     evaluation: EvaluationConfig = in_group(
         "benchmarks to score on, one or [a,b]; evaluation=jsonl evaluation.path=FILE", several=True
     )
