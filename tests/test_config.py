@@ -12,12 +12,14 @@ from rm_selection import config
 from rm_selection.config import entry_point, typed
 from rm_selection.errors import ConfigError, FitError
 from rm_selection.measure_settings import MeasureConfig
+from rm_selection.microcosm_settings import BuildConfig
 from rm_selection.settings import RecommendConfig, RegressConfig, ReportConfig, StudyConfig
 from rm_selection.train_settings import EvaluateConfig, TrainConfig
 
 SCHEMAS = {
     "evaluate": EvaluateConfig,
     "measure": MeasureConfig,
+    "microcosm": BuildConfig,
     "recommend": RecommendConfig,
     "regress": RegressConfig,
     "report": ReportConfig,
