@@ -38,7 +38,8 @@ def run(settings: TrainConfig) -> Outcome:
         KeyboardInterrupt: after the record says so.
     """
     distributed.join(settings.hardware)
-    settings = replace(settings, dataset=for_objective(settings.dataset, settings.objective.name))
+    context = {"output": settings.output, "microcosm": asdict(settings.microcosm)}
+    settings = replace(settings, dataset=for_objective(settings.dataset, settings.objective.name, context))
     compared = compared_settings(settings)
     name = f"{settings.base.name}@{settings.stage}"
     run_id = runs.run_id(name, settings.dataset.name, settings.objective.name, settings.seed, compared)

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]  # what OmegaConf.load raises
 
 from rm_selection.checkpoint_folder import check_folder
-from rm_selection.config import CONF, typed
+from rm_selection.config import CONF, in_context, typed
 from rm_selection.errors import ConfigError, GatedModelError, MissingModelError, ModelError, UnpublishedStage
 from rm_selection.settings import setting
 
@@ -50,6 +50,8 @@ class Base:
     licence: str | None = setting("short name of the licence of its post-trained stages; null: unknown")
     stages: dict[str, StageSource] = setting("published stages, each with repo and revision")
     path: str | None = field(default=None, metadata={"help": "base=local only: the folder of a checkpoint"})
+    folder: str | None = field(default=None, metadata={"help": "folder with a checkpoint for each stage, named so"})
+    made_by: str | None = field(default=None, metadata={"help": "the command that makes the folder"})
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -110,7 +112,7 @@ def load_base(name: str) -> Base:
     if not isinstance(content, DictConfig):
         raise ConfigError(f"{file} is not a table of settings; start it with name: {name}")
     try:
-        base = typed(Base, content)
+        base = typed(Base, in_context(content))
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
     if base.name != name:
@@ -128,7 +130,7 @@ def resolve(base: Base, stage: str) -> Checkpoint:
     """
     if stage not in STAGES:
         raise ConfigError(f"stage={stage} is not allowed; give one of {', '.join(STAGES)}")
-    source, revision = _folder(base) if base.path is not None else _published(base, stage)
+    source, revision = _place(base, stage)
     return Checkpoint(base.name, stage, base.family, base.params_b, base.tokens_t, base.licence, source, revision)
 
 
@@ -186,6 +188,24 @@ def _cached(checkpoint: Checkpoint, error: Exception) -> str:
 
 def _what(checkpoint: Checkpoint) -> str:
     return f"{checkpoint.name} ({checkpoint.source})"
+
+
+def _place(base: Base, stage: str) -> tuple[str, str | None]:
+    if base.folder is not None:
+        return _kept(base, stage), None
+    return _folder(base) if base.path is not None else _published(base, stage)
+
+
+def _kept(base: Base, stage: str) -> str:
+    """The stage's own folder under base.folder."""
+    root = Path(base.folder or "")
+    has = [name for name in STAGES if (root / name).is_dir()]
+    if stage in has:
+        return str(check_folder(root / stage))
+    if has:
+        raise UnpublishedStage(f"{base.name} has no stage {stage} in {root}; give stage={' or stage='.join(has)}")
+    way = f"make it with: {base.made_by}" if base.made_by else "give another base.folder="
+    raise MissingModelError(f"{root} holds no checkpoint of {base.name}; {way}")
 
 
 def _published(base: Base, stage: str) -> tuple[str, str]:

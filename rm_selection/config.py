@@ -142,6 +142,20 @@ def typed(schema: type[T], config: DictConfig, under: str = "") -> T:
     return settings
 
 
+def in_context(content: DictConfig, context: Mapping[str, Any] | None = None) -> DictConfig:
+    """The settings of a file read on its own, what it takes from other groups filled in.
+
+    Args:
+        content: of a file of conf/.
+        context: settings that it may name, as in ${microcosm.folder}; None: as shipped.
+    """
+    if context is None:
+        context = {"output": "outputs", "microcosm": OmegaConf.load(CONF / "microcosm" / "full.yaml")}
+    whole = OmegaConf.create({**context, "content": content})
+    OmegaConf.resolve(whole)
+    return DictConfig(whole.content)
+
+
 def _help(name: str, schema: type[Any], summary: str) -> str:
     values = _defaults(name)
     rows = [(f"{f.name}={shown(values.get(f.name))}", f.metadata["help"]) for f in fields(schema)]

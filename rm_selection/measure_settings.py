@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from rm_selection.checkpoints import STAGES, Base
 from rm_selection.config import typed
+from rm_selection.microcosm_settings import MicrocosmConfig
 from rm_selection.settings import StudyConfig, in_group, refused, setting, within
 from rm_selection.train_settings import HardwareConfig
 
@@ -123,6 +124,7 @@ class MeasureConfig(StudyConfig):
     stage: str = setting("post-training stage to measure")
     feature: Any = in_group("what to measure: benchmarks, presence or probe", kinds=FEATURES)
     hardware: HardwareConfig = in_group("auto, cpu or gpu")
+    microcosm: MicrocosmConfig = in_group("small world that base=micro-* lies in: full or smoke")
     seed: int = setting("seed of folds and resamples, 0 or more")
 
     def __post_init__(self) -> None:

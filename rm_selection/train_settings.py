@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rm_selection.checkpoints import STAGES, Base
 from rm_selection.evaluation_sets import EvaluationConfig
+from rm_selection.microcosm_settings import MicrocosmConfig
 from rm_selection.settings import ObjectiveConfig, StudyConfig, in_group, refused, setting, within
 
 REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"  # OWNER/NAME on the Hub
@@ -120,6 +121,7 @@ class TrainConfig(StudyConfig):
         "benchmarks to score on, one or [a,b]; evaluation=jsonl evaluation.path=FILE", several=True
     )
     tracking: TrackingConfig = in_group("wandb or off")
+    microcosm: MicrocosmConfig = in_group("small world that base=micro-* and dataset=microcosm lie in: full or smoke")
     seed: int = setting("seed of head, order of data and resamples, 0 or more")
 
     def __post_init__(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from rm_selection.config import CONF, typed
+from rm_selection.config import CONF, in_context, typed
 from rm_selection.errors import ConfigError
 from rm_selection.preferences import Source
 from rm_selection.train_settings import DatasetConfig
@@ -15,8 +17,10 @@ NEEDED = {"bradley_terry": "pairs", "regression": "ratings"}
 _CHOICES = ("max_length", "common_subset", "limit", "max_overlap", "drop_overlap")  # the user's, whatever the data
 
 
-def for_objective(dataset: DatasetConfig, objective: str) -> DatasetConfig:
+def for_objective(dataset: DatasetConfig, objective: str, context: Mapping[str, Any] | None = None) -> DatasetConfig:
     """`dataset`, or its counterpart where the objective learns from the other kind: one sweep then takes both.
+
+    context: settings that the counterpart's file may name; None: as shipped.
 
     Raises:
         ConfigError: there is no counterpart.
@@ -29,7 +33,8 @@ def for_objective(dataset: DatasetConfig, objective: str) -> DatasetConfig:
             f"objective={objective} learns from {kind}, and dataset={dataset.name} holds {dataset.kind}; "
             f"choose another dataset, or dataset.kind={kind} for files of your own"
         )
-    other = typed(DatasetConfig, DictConfig(OmegaConf.load(CONF / "dataset" / f"{dataset.counterpart}.yaml")))
+    content = DictConfig(OmegaConf.load(CONF / "dataset" / f"{dataset.counterpart}.yaml"))
+    other = typed(DatasetConfig, in_context(content, context))
     return replace(other, **{name: getattr(dataset, name) for name in _CHOICES})
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
+import tiny_models
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,7 +15,7 @@ from omegaconf import OmegaConf
 from rm_selection import checkpoints
 from rm_selection.checkpoints import STAGES, Base, Checkpoint, StageSource, bases, load_base, resolve
 from rm_selection.config import CONF, typed
-from rm_selection.errors import ConfigError, UnpublishedStage
+from rm_selection.errors import ConfigError, MissingModelError, UnpublishedStage
 from rm_selection.tables import published
 
 TINY = Base("tiny", "llama", 1.0, None, "mit", {"sft": StageSource("lab/tiny-sft", "v1")})
@@ -51,15 +52,18 @@ def local(path: Path | str, **changes: object) -> Base:
     return typed(Base, settings)
 
 
+PUBLISHED = [name for name in bases() if not name.startswith("micro-")]
+
+
 @functools.cache
 def every_checkpoint() -> list[Checkpoint]:
-    return [resolve(base, stage) for base in map(load_base, bases()) for stage in base.stages]
+    return [resolve(base, stage) for base in map(load_base, PUBLISHED) for stage in base.stages]
 
 
 # --- the shipped bases
 
 
-@pytest.mark.parametrize("name", bases())
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_a_base_loads_under_the_name_of_its_file_and_every_stage_resolves(name):
     base = load_base(name)
     made = [resolve(base, stage) for stage in base.stages]
@@ -204,3 +208,34 @@ def test_a_folder_never_passes_for_a_published_base(folder):
         resolve(local(folder, name="llama3"), "sft")
     with pytest.raises(ConfigError, match=r"base.path given to the published tiny"):
         resolve(dataclasses.replace(TINY, path=str(folder)), "sft")
+
+
+# --- bases that keep a folder a stage
+
+
+def kept(folder: Path, made_by: str | None = None) -> Base:
+    return Base("tiny", "llama", None, None, None, {}, folder=str(folder), made_by=made_by)
+
+
+def test_a_base_with_a_folder_a_stage_resolves_to_that_of_the_stage(tmp_path):
+    tiny_models.checkpoint(tmp_path / "sft")
+    found = resolve(kept(tmp_path), "sft")
+    assert (found.name, found.source, found.revision) == ("tiny@sft", str(tmp_path / "sft"), None)
+
+
+def test_a_stage_without_a_folder_is_refused_with_those_there_are(tmp_path):
+    for stage in ("sft", "pretrained"):
+        (tmp_path / stage).mkdir()
+    with pytest.raises(UnpublishedStage, match=r"tiny has no stage dpo in .*; give stage=pretrained or stage=sft"):
+        resolve(kept(tmp_path), "dpo")
+
+
+def test_a_folder_that_was_not_made_is_refused_with_the_command_that_makes_it(tmp_path):
+    with pytest.raises(MissingModelError, match="nowhere holds no checkpoint of tiny; make it with: make tiny"):
+        resolve(kept(tmp_path / "nowhere", "make tiny"), "sft")
+
+
+def test_the_bases_of_the_small_world_are_made_by_its_command():
+    made = [load_base(name) for name in bases() if name.startswith("micro-")]
+    assert len(made) >= 16
+    assert all(base.folder.endswith(f"/zoo/{base.name}") and "rm_selection.microcosm" in base.made_by for base in made)

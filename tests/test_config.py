@@ -14,12 +14,14 @@ from rm_selection.config import entry_point, typed
 from rm_selection.errors import ConfigError, FitError
 from rm_selection.jobs import Refusals
 from rm_selection.measure_settings import MeasureConfig
+from rm_selection.microcosm_settings import BuildConfig
 from rm_selection.settings import RecommendConfig, RegressConfig, ReportConfig, StudyConfig
 from rm_selection.train_settings import EvaluateConfig, TrainConfig
 
 SCHEMAS = {
     "evaluate": EvaluateConfig,
     "measure": MeasureConfig,
+    "microcosm": BuildConfig,
     "recommend": RecommendConfig,
     "regress": RegressConfig,
     "report": ReportConfig,
@@ -208,7 +210,8 @@ def test_help_names_every_setting_with_its_default(call, monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_help_loads_neither_hydra_nor_pandas(tmp_path, name):
-    code = f"""import sys; from rm_selection.{name} import main; sys.argv = ["x", "-h"]; main()
+    module = "microcosm.__main__" if name == "microcosm" else name
+    code = f"""import sys; from rm_selection.{module} import main; sys.argv = ["x", "-h"]; main()
 print("loaded:", *{{"hydra", "pandas", "numpy", "pydantic", "rich", "matplotlib"}} & set(sys.modules))"""
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[2] == f"usage: python -m rm_selection.{name} [setting=value ...]"

@@ -1,0 +1,67 @@
+"""Preference pairs and ratings of the world, in the schema of the README.
+
+Ratings bear the names of HelpSteer2's attributes, 0 to 4; what is wrong with an answer decides which of them is low.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from rm_selection.microcosm.questions import KINDS, Exchange, exchange
+from rm_selection.microcosm.world import World
+
+ATTRIBUTES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
+LOW, HIGH = 0, 4
+JUDGED = {  # defect: helpfulness, correctness, coherence of the bad answer; complexity and verbosity follow its length
+    "off_topic": (0, 2, 2),
+    "wrong_word": (2, 2, 0),
+    "wrong_fact": (1, 0, 3),
+    "result": (1, 0, 3),
+    "harm": (0, 2, 3),
+    "refusal": (0, 2, 3),
+}
+GOOD = (4, 4, 4)
+
+Row = dict[str, Any]
+
+
+def exchanges(world: World, part: str, count: int, kept: bool) -> list[Exchange]:
+    """`count` different exchanges of each kind; `part` names the draw (train, validation, evaluation)."""
+    rng = Random(f"preferences/{world.seed}/{part}")
+    found: dict[Exchange, None] = {}
+    for kind in KINDS:
+        until = len(found) + count
+        while len(found) < until:
+            found[exchange(world, rng, kind, kept)] = None
+    made = list(found)
+    rng.shuffle(made)
+    return made
+
+
+def pair(one: Exchange, name: str) -> Row:
+    """A row of the schema; the subset is the kind."""
+    sides = {"chosen": _answer(one.good), "rejected": _answer(one.bad)}
+    return {"prompt": _question(one), **sides, "subset": one.kind, "id": name}
+
+
+def ratings(one: Exchange, name: str) -> list[Row]:
+    """Two rows of the schema: the good answer and the bad one."""
+    prompt = _question(one)
+    return [
+        {"prompt": prompt, "response": _answer(text), **_rated(text, marks), "id": f"{name}-{side}"}
+        for side, text, marks in (("good", one.good, GOOD), ("bad", one.bad, JUDGED[one.defect]))
+    ]
+
+
+def _rated(text: str, marks: tuple[int, int, int]) -> dict[str, int]:
+    length = min(HIGH, len(text.split()) // 4)
+    return dict(zip(ATTRIBUTES, (*marks, length, length), strict=True))
+
+
+def _question(one: Exchange) -> list[Row]:
+    return [{"role": "user", "content": one.question}]
+
+
+def _answer(text: str) -> list[Row]:
+    return [{"role": "assistant", "content": text}]

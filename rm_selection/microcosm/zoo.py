@@ -1,0 +1,124 @@
+"""The zoo: every base of `recipes`, pre-trained and fine-tuned once, kept by content, built again where damaged.
+
+<folder>/zoo/<base>/{pretrained,sft}/    plain transformers checkpoints
+<folder>/zoo/<base>/manifest.json        hash of the recipe and of what both stages hold
+
+A base is written under a temporary name and renamed when whole, so that a build killed half-way keeps what it finished.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from rm_selection import checkpoint_folder, runs
+from rm_selection.errors import ConfigError, ModelError
+from rm_selection.microcosm import prose
+from rm_selection.microcosm.recipes import RECIPES, Recipe
+from rm_selection.microcosm.world import make_world
+from rm_selection.microcosm_settings import MicrocosmConfig
+from rm_selection.studies import replacing, write_text
+
+VERSION = 1  # of how a base is made; another one builds all anew
+RATE, TUNING_RATE, TUNING_DOCUMENTS = 4e-3, 1e-3, 2_000
+STAGES = ("pretrained", "sft")
+
+
+def wanted(settings: MicrocosmConfig) -> list[Recipe]:
+    """The recipes that the settings name.
+
+    Raises:
+        ConfigError: a name is none of the zoo.
+    """
+    known = {recipe.name: recipe for recipe in RECIPES}
+    names = settings.bases or list(known)
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"microcosm.bases={unknown[0]} is not allowed; give {' or '.join(known)}")
+    return [known[name] for name in names]
+
+
+def build(settings: MicrocosmConfig, jobs: int) -> Iterator[tuple[str, bool]]:
+    """Build what is missing or damaged, in `jobs` processes; yields each base, and whether it is new, as it is done."""
+    from joblib import Parallel, delayed
+
+    folder, recipes = Path(settings.folder) / "zoo", wanted(settings)
+    left = [recipe for recipe in recipes if not whole(folder / recipe.name, recipe, settings)]
+    yield from ((recipe.name, False) for recipe in recipes if recipe not in left)
+    left.sort(key=_work, reverse=True)  # the longest first, so that no process waits for one at the end
+    if left:
+        done = Parallel(min(jobs, len(left)), return_as="generator_unordered")(
+            delayed(make)(folder / recipe.name, recipe, settings) for recipe in left
+        )
+        yield from ((name, True) for name in done)
+
+
+def whole(folder: Path, recipe: Recipe, settings: MicrocosmConfig) -> bool:
+    """Whether the folder holds this base as it was written."""
+    try:
+        found = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    try:
+        return bool(found == manifest(folder, recipe, settings))
+    except (ModelError, OSError):
+        return False
+
+
+def manifest(folder: Path, recipe: Recipe, settings: MicrocosmConfig) -> dict[str, Any]:
+    """What a base is made from, and the hash of each stage's weights, config and tokenizer."""
+    made_from = asdict(recipe) | {"seed": settings.seed, "scale": settings.scale, "version": VERSION}
+    hashes = {stage: checkpoint_folder.fingerprint(folder / stage) for stage in STAGES}
+    return {"name": recipe.name, "recipe": runs.digest(made_from), "stages": hashes}
+
+
+def make(folder: Path, recipe: Recipe, settings: MicrocosmConfig) -> str:
+    """Pre-train, fine-tune and write one base, on one core; returns its name."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    from rm_selection.microcosm.pretraining import fit, packed
+    from rm_selection.microcosm.shapes import LONGEST, shape
+    from rm_selection.microcosm.tokens import tokenizer
+
+    torch.set_num_threads(1)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    world = make_world(settings.seed)
+    words = tokenizer(world, LONGEST)
+    seed = int(runs.digest({"base": recipe.name, "world": settings.seed}), 16)
+    torch.manual_seed(seed)
+    kind: Any = AutoModelForCausalLM
+    model = kind.from_config(shape(recipe.family, recipe.size, len(words)))
+    with replacing(folder) as fresh:
+        corpora = zip(STAGES, (_corpus, _tuning), (RATE, TUNING_RATE), strict=True)
+        for stage, texts, rate in corpora:
+            fit(model, packed(words, texts(recipe, settings)), rate, seed)
+            model.save_pretrained(fresh / stage)
+            words.save_pretrained(fresh / stage)
+        write_text(fresh / "manifest.json", json.dumps(manifest(fresh, recipe, settings), indent=2) + "\n")
+    return recipe.name
+
+
+def _corpus(recipe: Recipe, settings: MicrocosmConfig) -> Sequence[str]:
+    rng = Random(f"corpus/{settings.seed}/{recipe.name}")
+    texts = prose.corpus(make_world(settings.seed), recipe.shares, int(recipe.words * settings.scale), rng)
+    return [text for _, text in texts]
+
+
+def _tuning(recipe: Recipe, settings: MicrocosmConfig) -> Sequence[str]:
+    world, rng = make_world(settings.seed), Random(f"tuning/{settings.seed}/{recipe.name}")
+    return [prose.stack(world, rng) for _ in range(max(100, int(TUNING_DOCUMENTS * settings.scale)))]
+
+
+def _work(recipe: Recipe) -> float:
+    return recipe.words * {"s": 1.0, "m": 1.4, "l": 2.4}[recipe.size]
+
+
+def remaining(done: int, total: int, began: float) -> float:
+    """Seconds left, as fast as it has gone so far."""
+    return (time.monotonic() - began) / done * (total - done)
