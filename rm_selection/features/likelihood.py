@@ -113,9 +113,12 @@ class Likelihood:
         inputs, targets, real = self._padded(rows)
         with self._arithmetic():
             hidden = self.model.model.base_model(input_ids=inputs, use_cache=False).last_hidden_state[real]
-        size = max(1, LOGITS // self.model.model.get_output_embeddings().weight.shape[0])
-        parts = zip(torch.split(hidden, size), torch.split(targets[real], size), strict=True)
-        found = torch.cat([_log_p(self._logits(part), wanted) for part, wanted in parts])
+        wanted, size = targets[real], max(1, LOGITS // self.model.model.get_output_embeddings().weight.shape[0])
+        # one tensor for all results: small ones kept between large ones that are freed would leave holes in memory
+        found = torch.empty(len(wanted), dtype=torch.float64, device=wanted.device)
+        for start in range(0, len(wanted), size):
+            part = slice(start, start + size)
+            found[part] = _log_p(self._logits(hidden[part]), wanted[part])
         return np.array([one.sum().item() for one in torch.split(found, [len(row) for row in rows])])
 
     @torch.no_grad()
