@@ -6,7 +6,7 @@ c only where the protocol says so. The checkpoint with the best validation accur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ from trl.trainer.reward_trainer import DataCollatorForPreference, RewardTrainer
 from rm_selection.errors import ConfigError
 from rm_selection.protocol import Objective, Protocol, Run, Trained
 from rm_selection.reward_model import RewardModel
-from rm_selection.scoring import accuracy, rewards, score, tokens
+from rm_selection.scoring import accuracy, rewards, score_tokens, tokens
+from rm_selection.sharding import Shardable
 from rm_selection.training import arguments, fit, trainable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ METRIC = "validation_accuracy"
 Row = dict[str, Any]  # chosen_ids, rejected_ids and, with use_margin, margin: what TRL takes as already tokenized
 
 
-class _Trainer(RewardTrainer):
+class _Trainer(Shardable, RewardTrainer):
     """TRL's trainer without what it sends to the Hub, and without its model card in each checkpoint."""
 
     def _send_telemetry(self) -> None:
@@ -57,8 +58,7 @@ def train(rm: RewardModel, pairs: Sequence[Pair], validation: Sequence[Pair], pr
         raise ConfigError("bradley_terry picks its checkpoint by validation accuracy; give validation pairs")
     rm = trainable(rm, protocol)
     data, counts = rows(rm, pairs, protocol.use_margin)
-    share = partial(evaluate, pairs=validation, tokens_per_batch=protocol.tokens_per_batch)
-    objective = Objective(share, METRIC, more_is_better=True)
+    objective = Objective(evaluator(rm, validation, protocol.tokens_per_batch), METRIC, more_is_better=True)
     return fit(trainer(rm, data, protocol, run), rm, protocol, run, objective, counts)
 
 
@@ -98,9 +98,15 @@ def rows(rm: RewardModel, pairs: Sequence[Pair], use_margin: bool) -> tuple[list
     return kept, counts | {"kept": len(kept)}
 
 
-def evaluate(rm: RewardModel, pairs: Sequence[Pair], tokens_per_batch: int) -> dict[str, float]:
-    """Validation accuracy, ties counted half and reported, over all pairs."""
-    sides = [side for pair in pairs for side in pair.conversations]
-    found = rewards(rm, score(rm, sides, tokens_per_batch).values)
+def evaluator(
+    rm: RewardModel, pairs: Sequence[Pair], tokens_per_batch: int
+) -> Callable[[RewardModel], dict[str, float]]:
+    """What gives a model's validation accuracy, ties counted half and reported; the pairs are tokenized here, once."""
+    sides = tokens(rm, [side for pair in pairs for side in pair.conversations])
+    return partial(_evaluate, sides=sides, tokens_per_batch=tokens_per_batch)
+
+
+def _evaluate(rm: RewardModel, sides: Sequence[Sequence[int]], tokens_per_batch: int) -> dict[str, float]:
+    found = rewards(rm, score_tokens(rm, sides, tokens_per_batch).values)
     share, ties = accuracy(found[0::2], found[1::2])
     return {METRIC: share, "validation_ties": ties}

@@ -11,17 +11,17 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rm_selection import checkpoints, runs
+from rm_selection import checkpoints, distributed, runs
 from rm_selection.checkpoint_folder import fingerprint
 from rm_selection.checkpoints import Checkpoint, resolve
-from rm_selection.errors import PushError, RunError, UnpublishedStage
+from rm_selection.errors import PushError
 from rm_selection.evaluation_sets import sources
-from rm_selection.failures import failure
-from rm_selection.outcomes import Outcome, keep
-from rm_selection.tracking import Tracker, tracker
+from rm_selection.outcomes import Outcome, Task, settle
+from rm_selection.tracking import NoTracker, Tracker, tracker
 from rm_selection.train_settings import TrainConfig
 from rm_selection.training_data import for_objective
 
@@ -37,35 +37,22 @@ def run(settings: TrainConfig) -> Outcome:
         RunError: it is finished, but was made from other data or weights.
         KeyboardInterrupt: after the record says so.
     """
+    distributed.join(settings.hardware)
     context = {"output": settings.output, "microcosm": asdict(settings.microcosm)}
     settings = replace(settings, dataset=for_objective(settings.dataset, settings.objective.name, context))
     compared = compared_settings(settings)
     name = f"{settings.base.name}@{settings.stage}"
     run_id = runs.run_id(name, settings.dataset.name, settings.objective.name, settings.seed, compared)
     folder = settings.folder / "runs" / run_id
-    with runs.locked(folder) as ours:
-        if not ours:
-            return Outcome(run_id, folder, "busy", "another process works on it", new=False)
-        record: runs.Record = {"status": "failed", "run_id": run_id, "settings": compared}
-        try:
-            checkpoint = resolve(settings.base, settings.stage)
-            record["inputs"] = inputs(settings, checkpoint)
-            if runs.finished(folder, compared, record["inputs"]):
-                _push(settings, folder)
-                return Outcome(run_id, folder, "finished", new=False)
-            record |= _fresh(settings, checkpoint, folder, record)
-        except UnpublishedStage as error:
-            record |= {"status": "skipped", "reason": str(error)}
-        except RunError:
-            raise
-        except KeyboardInterrupt as error:
-            keep(folder, record | failure(error))
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever ends a cell is recorded, and the sweep goes on
-            record |= failure(error)
-        keep(folder, record)
-        _push(settings, folder)
-    return Outcome(run_id, folder, record["status"], record.get("reason", ""))
+
+    def begin() -> tuple[dict[str, str], Task]:
+        checkpoint = resolve(settings.base, settings.stage)
+        return inputs(settings, checkpoint), partial(_fresh, settings, checkpoint, folder)
+
+    outcome = settle(folder, compared, begin)
+    if settings.training.push_to_hub is not None and distributed.first():
+        _push(folder, settings.training.push_to_hub)
+    return outcome
 
 
 def compared_settings(settings: TrainConfig) -> dict[str, Any]:
@@ -107,6 +94,8 @@ def _fresh(settings: TrainConfig, checkpoint: Checkpoint, folder: Path, record: 
     from rm_selection.work import Work
 
     started = time.time()
+    if not distributed.first():
+        return Work(settings, replace(checkpoint, revision=commit or checkpoint.revision), folder, NoTracker()).learn()
     mirror = _mirror(settings, checkpoint, folder, record)
     failed = True
     try:
@@ -128,22 +117,23 @@ def _finish(work: Work, record: runs.Record) -> runs.Record:
     return gained | {"status": "finished"}
 
 
-def _push(settings: TrainConfig, folder: Path) -> None:
+def _push(folder: Path, repo: str) -> None:
     """Upload a finished model that is not there yet; the run stays finished whatever comes of it."""
-    repo, record = settings.training.push_to_hub, runs.read_record(folder)
-    if repo is None or record is None or record["status"] != "finished":
-        return
-    pushed = record.get("push", "failed")
-    if not pushed.startswith("failed") and f"/{repo}/" in pushed:
-        return
     from rm_selection import console, hub
 
-    try:
-        record["push"] = hub.push(folder / "model", repo)
-    except PushError as error:
-        record["push"] = f"failed: {error}"
-        console.line(f"warning: {error}")
-    runs.write_record(folder, record)
+    with runs.locked(folder) as ours:
+        record = runs.read_record(folder)
+        if not ours or record is None or record["status"] != "finished":
+            return
+        pushed = record.get("push", "failed")
+        if not pushed.startswith("failed") and f"/{repo}/" in pushed:
+            return
+        try:
+            record["push"] = hub.push(folder / "model", repo)
+        except PushError as error:
+            record["push"] = f"failed: {error}"
+            console.line(f"warning: {error}")
+        runs.write_record(folder, record)
 
 
 def _mirror(settings: TrainConfig, checkpoint: Checkpoint, folder: Path, record: Mapping[str, Any]) -> Tracker:

@@ -42,9 +42,7 @@ def entry_point(name: str, schema: type[T]) -> Callable[[Callable[[T], None]], C
     def decorate(task: Callable[[T], None]) -> Callable[[], None]:
         @functools.wraps(task)
         def main() -> None:
-            for stream in (sys.stdout, sys.stderr):
-                if isinstance(stream, io.TextIOWrapper):
-                    stream.reconfigure(errors="replace")  # a name the terminal cannot show is no reason to stop
+            _show_any_name()
             try:
                 if {"-h", "--help"} & set(sys.argv[1:]):
                     print(_help(name, schema, task.__doc__ or ""), flush=True)
@@ -68,29 +66,29 @@ def _run(name: str, schema: type[T], task: Callable[[T], None]) -> None:
     import hydra.core.hydra_config
     from hydra.errors import HydraException
 
+    from rm_selection.jobs import refusals
+
     # argparse refuses settings on both sides of -m, so it goes first
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors reach us instead of being printed by Hydra
-    refusals: list[SelectionError] = []
 
     def job(config: DictConfig) -> None:
+        _show_any_name()
+        known = hydra.core.hydra_config.HydraConfig.get()
         try:  # kept from Hydra, which would print its own lines about it; in a sweep the other jobs go on
-            _check_choices(hydra.core.hydra_config.HydraConfig.get().runtime.choices, schema)
+            _check_choices(known.runtime.choices, schema)
             task(typed(schema, config))
         except SelectionError as error:
-            refusals.append(error)
+            refused.add(error, 0 if OmegaConf.is_missing(known.job, "num") else known.job.num)
 
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(job)()
+        with refusals() as refused:
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(job)()
     except HydraException as error:
         raise ConfigError(_sentence(error, schema)) from error
     except PermissionError as error:  # Hydra's record of a sweep, or what no task foresaw
         where = f"{error.filename} cannot be read or written ({error.strerror})"
         raise SelectionError(f"{where}; check its permissions, or choose another with output=") from error
-    if len(refusals) == 1:
-        raise refusals[0]
-    if refusals:
-        raise SelectionError("\n".join([f"{len(refusals)} jobs failed:", *map(str, refusals)]))
 
 
 def _check_choices(choices: Mapping[str, Any], schema: type[Any]) -> None:
@@ -220,6 +218,12 @@ def _mistyped(error: OmegaConfBaseException, schema: type[Any], under: str = "")
     texts = {f.name: f.metadata["help"] for f in fields(schema) if f.default is not NO_DEFAULT}
     reason = " ".join(str(error.msg or error).split("\n")[0].split())
     return f"{under}{key} is not valid: {reason}; {under}{key} is: {texts.get(key, 'see --help')}"
+
+
+def _show_any_name() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a name the terminal cannot show is no reason to stop
 
 
 def _leave(message: str, code: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rm_selection import bradley_terry, multi_attribute
+from rm_selection import bradley_terry, distributed, multi_attribute
 from rm_selection.merge import grid_for, search
 from rm_selection.preferences import Pair
 from rm_selection.protocol import Protocol, Run, Trained
@@ -68,7 +68,8 @@ def learn(
     if data.pairs:
         rm, merged = _merged(rm, data.pairs, protocol.tokens_per_batch)
         told |= merged
-    shutil.copy2(_place(folder, best["rate"]) / LOG, folder.parent / LOG)
+    if distributed.first():
+        shutil.copy2(_place(folder, best["rate"]) / LOG, folder.parent / LOG)
     return rm, told
 
 

@@ -18,10 +18,8 @@ from typing import Any
 from rm_selection import checkpoints, runs
 from rm_selection.checkpoint_folder import fingerprint
 from rm_selection.checkpoints import Checkpoint, resolve
-from rm_selection.errors import RunError, UnpublishedStage
-from rm_selection.failures import failure
 from rm_selection.measure_settings import MeasureConfig
-from rm_selection.outcomes import Outcome, keep
+from rm_selection.outcomes import Outcome, Task, settle
 
 
 def run(settings: MeasureConfig) -> Outcome:
@@ -34,27 +32,12 @@ def run(settings: MeasureConfig) -> Outcome:
     compared = {"feature": asdict(settings.feature), "precision": settings.hardware.precision, "seed": settings.seed}
     name = f"{settings.base.name}@{settings.stage}__{settings.feature.name}-{runs.digest(compared)}"
     folder = settings.feature_folders / name
-    with runs.locked(folder) as ours:
-        if not ours:
-            return Outcome(name, folder, "busy", "another process works on it", new=False)
-        record: runs.Record = {"status": "failed", "run_id": name, "settings": compared}
-        try:
-            checkpoint = resolve(settings.base, settings.stage)
-            record["inputs"] = inputs(settings, checkpoint)
-            if runs.finished(folder, compared, record["inputs"]):
-                return Outcome(name, folder, "finished", new=False)
-            record |= _fresh(settings, checkpoint, folder)
-        except UnpublishedStage as error:
-            record |= {"status": "skipped", "reason": str(error)}
-        except RunError:
-            raise
-        except KeyboardInterrupt as error:
-            keep(folder, record | failure(error))
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever ends a measurement is recorded, and the sweep goes on
-            record |= failure(error)
-        keep(folder, record)
-    return Outcome(name, folder, record["status"], record.get("reason", ""))
+
+    def begin() -> tuple[dict[str, str], Task]:
+        checkpoint = resolve(settings.base, settings.stage)
+        return inputs(settings, checkpoint), lambda _record: _fresh(settings, checkpoint, folder)
+
+    return settle(folder, compared, begin)
 
 
 def inputs(settings: MeasureConfig, checkpoint: Checkpoint) -> dict[str, str]:

@@ -7,20 +7,22 @@ the lowest validation loss wins, the earliest of equals. What makes one reward o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import Trainer, TrainingArguments
 
 from rm_selection.errors import ConfigError
 from rm_selection.protocol import Objective, Protocol, Run, Trained
 from rm_selection.reward_model import RewardModel
-from rm_selection.scoring import score, tokens
+from rm_selection.scoring import score_tokens, tokens
+from rm_selection.sharding import Shardable
 from rm_selection.training import arguments, fit, trainable
 
 if TYPE_CHECKING:
@@ -28,7 +30,12 @@ if TYPE_CHECKING:
 
 METRIC = "validation_loss"
 MISSING = -100.0  # the label that the Trainer leaves out when it counts what a global batch is divided by
+Labels = NDArray[np.float64]
 Row = dict[str, Any]  # input_ids, and labels: a rating an output, MISSING where there is none
+
+
+class _Trainer(Shardable, Trainer):
+    """That of transformers, or spread over processes."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +80,13 @@ def train(
         )
     rm = trainable(rm, protocol)
     data, counts = rows(rm, ratings)
-    objective = Objective(
-        partial(evaluate, ratings=validation, tokens_per_batch=protocol.tokens_per_batch), METRIC, False
-    )
+    objective = Objective(evaluator(rm, validation, protocol.tokens_per_batch), METRIC, more_is_better=False)
     return fit(trainer(rm, data, protocol, run), rm, protocol, run, objective, counts)
 
 
 def trainer(rm: RewardModel, data: Sequence[Row], protocol: Protocol, run: Run) -> Trainer:
     """The Trainer over rows, with our loss."""
-    return Trainer(
+    return _Trainer(
         model=rm.model,
         args=TrainingArguments(**arguments(rm, protocol, run.folder, len(data))),
         data_collator=Collator(rm.pad),
@@ -130,11 +135,19 @@ def rows(rm: RewardModel, ratings: Sequence[Rating]) -> tuple[list[Row], dict[st
     return kept, counts | {"kept": len(kept)}
 
 
-def evaluate(rm: RewardModel, ratings: Sequence[Rating], tokens_per_batch: int) -> dict[str, float]:
-    """Mean squared error over all validation ratings, and for each attribute that has any."""
-    labels = _labels(rm, ratings)
-    found = score(rm, [rating.conversations[0] for rating in ratings], tokens_per_batch).values
-    squares = (found - labels) ** 2
+def evaluator(
+    rm: RewardModel, ratings: Sequence[Rating], tokens_per_batch: int
+) -> Callable[[RewardModel], dict[str, float]]:
+    """What gives a model's mean squared error over all validation ratings, and for each attribute that has any.
+
+    The ratings are tokenized here, once.
+    """
+    ids = tokens(rm, [rating.conversations[0] for rating in ratings])
+    return partial(_evaluate, ids=ids, labels=_labels(rm, ratings), tokens_per_batch=tokens_per_batch)
+
+
+def _evaluate(rm: RewardModel, ids: Sequence[Sequence[int]], labels: Labels, tokens_per_batch: int) -> dict[str, float]:
+    squares = (score_tokens(rm, ids, tokens_per_batch).values - labels) ** 2
     each = {
         f"{METRIC}_{name}": float(np.nanmean(squares[:, index]))
         for index, name in enumerate(rm.outputs)
@@ -143,7 +156,7 @@ def evaluate(rm: RewardModel, ratings: Sequence[Rating], tokens_per_batch: int) 
     return {METRIC: float(np.mean(squares[np.isfinite(labels)]))} | each
 
 
-def _labels(rm: RewardModel, ratings: Sequence[Rating]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _labels(rm: RewardModel, ratings: Sequence[Rating]) -> Labels:
     """(ratings, outputs) float64, NaN where an attribute was not rated."""
     values = [[rating.ratings.get(name) for name in rm.outputs] for rating in ratings]
     return np.array([[math.nan if one is None else one for one in row] for row in values]).reshape(-1, len(rm.outputs))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from rm_selection import runs
+from rm_selection import distributed, runs
+from rm_selection.errors import RunError, UnpublishedStage
+from rm_selection.failures import failure
+
+Task = Callable[[runs.Record], runs.Record]  # the record so far -> what it gains
 
 
 @dataclass(frozen=True)
@@ -19,7 +25,52 @@ class Outcome:
     new: bool = True  # False where it was finished before
 
 
-def keep(folder: Path, record: runs.Record) -> None:
+def settle(folder: Path, settings: Mapping[str, Any], begin: Callable[[], tuple[Mapping[str, str], Task]]) -> Outcome:
+    """Do one piece of a sweep, named like its folder, unless it is finished, and record what became of it.
+
+    Args:
+        folder: where its record lies.
+        settings: what decides the result, compared with those of a finished record.
+        begin: gives hashes of the inputs, compared likewise, and the task that is then to be done.
+
+    Raises:
+        RunError: it is finished, but was made with other settings or from other inputs.
+        KeyboardInterrupt: after the record says so.
+    """
+    if not distributed.first():
+        return _follow(folder, begin)
+    with distributed.followers() as call, runs.locked(folder) as ours:
+        if not ours:
+            return Outcome(folder.name, folder, "busy", "another process works on it", new=False)
+        record: runs.Record = {"status": "failed", "run_id": folder.name, "settings": dict(settings)}
+        try:
+            record["inputs"], task = begin()
+            if runs.finished(folder, settings, record["inputs"]):
+                return Outcome(folder.name, folder, "finished", new=False)
+            call()
+            record |= task(record)
+        except UnpublishedStage as error:
+            record |= {"status": "skipped", "reason": str(error)}
+        except RunError:
+            raise
+        except KeyboardInterrupt as error:
+            _keep(folder, record | failure(error))
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever ends a piece is recorded, and the sweep goes on
+            record |= failure(error)
+        _keep(folder, record)
+    return Outcome(folder.name, folder, record["status"], record.get("reason", ""))
+
+
+def _follow(folder: Path, begin: Callable[[], tuple[Mapping[str, str], Task]]) -> Outcome:
+    """Take part in what the first process does, and record nothing."""
+    if distributed.called():
+        _, task = begin()
+        task({"run_id": folder.name, "settings": {}})
+    return Outcome(folder.name, folder, "followed", new=False)
+
+
+def _keep(folder: Path, record: runs.Record) -> None:
     """Write the record, unless it tells of a failure to get as far as a run that is finished already."""
     known = runs.read_record(folder)
     if record["status"] == "finished" or known is None or known["status"] != "finished":

@@ -57,7 +57,11 @@ def score(rm: RewardModel, conversations: Sequence[Conversation], tokens_per_bat
     Raises:
         OutOfMemoryError: a batch does not fit the device.
     """
-    full = tokens(rm, conversations)
+    return score_tokens(rm, tokens(rm, conversations), tokens_per_batch)
+
+
+def score_tokens(rm: RewardModel, full: Sequence[Sequence[int]], tokens_per_batch: int = TOKENS_PER_BATCH) -> Scores:
+    """Score conversations that are tokens already, at their full length; otherwise as `score`."""
     rows = [shortened(rm, ids) for ids in full]
     # Sorted by tokens too, so that the batches, and with them the last bit, do not depend on the order given.
     distinct = sorted(set(rows), key=lambda ids: (-len(ids), ids))

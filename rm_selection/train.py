@@ -10,10 +10,12 @@ from rm_selection.train_settings import TrainConfig
 @entry_point("train", TrainConfig)
 def main(settings: TrainConfig) -> None:
     """Train a reward model from a base, score it on benchmarks, and record it; finished runs are not repeated."""
-    from rm_selection import cells, console
+    from rm_selection import cells, console, distributed
     from rm_selection.errors import TrainingError
 
     outcome = cells.run(settings)
+    if not distributed.first():
+        return
     if outcome.status == "failed":
         raise TrainingError(f"{outcome.run_id} failed: {outcome.reason}")
     console.outcome(outcome.run_id, outcome.status, outcome.new, outcome.reason)

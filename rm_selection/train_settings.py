@@ -82,6 +82,8 @@ class HardwareConfig:
     device: str = setting("auto, cpu or cuda")
     precision: str = setting("auto (bf16 on CUDA), float32, bf16 or bf16_weights; head and loss are float32 always")
     tokens_per_batch: int = setting("padded tokens scored at once")
+    threads: int | None = setting("CPU threads of torch; null: as many as it chooses")
+    sharded: bool = setting("spread a training over the processes that torchrun started (FSDP2)")
 
     def __post_init__(self) -> None:
         if self.device not in ("auto", "cpu", "cuda"):
@@ -89,6 +91,8 @@ class HardwareConfig:
         if self.precision not in ("auto", "float32", "bf16", "bf16_weights"):
             raise refused("hardware.precision", self.precision, "auto, float32, bf16 or bf16_weights")
         within("hardware.tokens_per_batch", self.tokens_per_batch, 1, 10**9)
+        if self.threads is not None:
+            within("hardware.threads", self.threads, 1, 1024)
 
 
 @dataclass
@@ -112,7 +116,7 @@ class TrainConfig(StudyConfig):
     dataset: DatasetConfig = in_group("preference data; dataset=jsonl dataset.train=FILE for your own")
     objective: ObjectiveConfig = in_group("loss: bradley_terry on pairs, regression on ratings")
     training: TrainingConfig = in_group("full or lora, with the study's protocol")
-    hardware: HardwareConfig = in_group("auto, cpu or gpu")
+    hardware: HardwareConfig = in_group("auto, cpu, gpu, or fsdp for one cell over several processes")
     evaluation: EvaluationConfig = in_group(
         "benchmarks to score on, one or [a,b]; evaluation=jsonl evaluation.path=FILE", several=True
     )

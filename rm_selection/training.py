@@ -7,7 +7,6 @@ at the end the weights of the best checkpoint are the model. A run goes on from 
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from peft import LoraConfig, load_peft_weights, set_peft_model_state_dict
 from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.utils import disable_dropout_in_model
 
-from rm_selection import training_state
+from rm_selection import distributed, training_state
 from rm_selection.adapters import adapted, is_adapter
 from rm_selection.errors import ConfigError, NonFiniteLossError
 from rm_selection.protocol import Objective, Protocol, Run, Trained
@@ -64,7 +63,7 @@ def arguments(rm: RewardModel, protocol: Protocol, folder: Path, rows: int) -> d
         ConfigError: the global batch is no multiple of what the devices take at once, or the Trainer would use more
             devices than that.
     """
-    world = int(os.environ.get("WORLD_SIZE", "1"))  # as accelerate and torchrun set it
+    world = distributed.world()
     if rm.device.type == "cuda" and world == 1 and torch.cuda.device_count() > 1:
         # The Trainer would take them all, each with a micro batch: another global batch than the one asked for.
         raise ConfigError(
@@ -115,11 +114,9 @@ def fit(
         RunError: resumed with other settings.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
-    if not run.resume:
-        training_state.discard(run.folder)
     settings = asdict(protocol) | {"rows": counts["kept"], "precision": rm.precision, "max_length": rm.max_length}
-    state = training_state.last_whole(run.folder, settings)
-    training_state.cut_log(run.folder, state.step if state else 0)
+    settings |= {"processes": distributed.world()}
+    state = distributed.shared(lambda: _begin(run, settings))
     describe(rm)  # so that each checkpoint is a reward model that loads
     watch = _Watch(rm, run, objective, state or State(0, 0, False, settings, (), 0, 0, 0.0))
     trainer.add_callback(watch)
@@ -133,10 +130,27 @@ def fit(
             trainer.train(resume_from_checkpoint=str(last))
     _release(trainer)
     end = watch.known
-    restore(rm, training_state.checkpoint(run.folder, end.best_step))
+    best = _best(rm, training_state.checkpoint(run.folder, end.best_step))
     return Trained(
-        rm, objective.metric, end.best_step, end.evaluations, end.tokens, end.pad_tokens, end.seconds, counts
+        best, objective.metric, end.best_step, end.evaluations, end.tokens, end.pad_tokens, end.seconds, counts
     )
+
+
+def _begin(run: Run, settings: dict[str, Any]) -> State | None:
+    """The state to go on from, with the log cut back to it."""
+    if not run.resume:
+        training_state.discard(run.folder)
+    state = training_state.last_whole(run.folder, settings)
+    training_state.cut_log(run.folder, state.step if state else 0)
+    return state
+
+
+def _best(rm: RewardModel, folder: Path) -> RewardModel:
+    """The model with the weights of its best checkpoint, whole in every process."""
+    if distributed.world() > 1:
+        return reload(folder, precision=rm.precision, device=str(rm.device))
+    restore(rm, folder)
+    return rm
 
 
 def restore(rm: RewardModel, folder: Path) -> None:
@@ -160,9 +174,9 @@ class _Watch(TrainerCallback):
 
     def __init__(self, rm: RewardModel, run: Run, objective: Objective, known: State) -> None:
         self.rm, self.run, self.objective, self.known = rm, run, objective, known
-        self.before, self.began = known.seconds, time.monotonic()
-        self.real: Any = known.tokens  # a tensor on the device as soon as tokens are counted
-        self.padded = known.tokens + known.pad_tokens
+        self.before, self.began = known, time.monotonic()
+        self.real: Any = 0  # tokens of this process; a tensor on the device as soon as they are counted
+        self.all = 0  # with padding
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """A line an optimiser step; the Trainer's summary at the end is none."""
@@ -179,21 +193,24 @@ class _Watch(TrainerCallback):
         _finite(self.objective.metric, found[self.objective.metric], state.global_step)
         self.tell(found)
         evaluations = (*self.known.evaluations, found)
+        tokens, padded = distributed.summed(int(self.real), self.all)  # from here on every process's files are written
         self.known = replace(
             self.known,
             step=state.global_step,
             best_step=self.objective.best(evaluations),
             finished=state.global_step >= state.max_steps,
             evaluations=evaluations,
-            tokens=int(self.real),
-            pad_tokens=self.padded - int(self.real),
-            seconds=self.before + time.monotonic() - self.began,
+            tokens=self.before.tokens + tokens,
+            pad_tokens=self.before.pad_tokens + padded - tokens,
+            seconds=self.before.seconds + time.monotonic() - self.began,
         )
-        if state.is_world_process_zero:
+        if distributed.first():
             training_state.mark_whole(self.run.folder, self.known)
 
     def tell(self, line: dict[str, float]) -> None:
         """Write a line to the log and to whoever listens."""
+        if not distributed.first():
+            return
         training_state.append(self.run.folder, line)
         self.run.on_log(line)
 
@@ -204,7 +221,7 @@ class _Watch(TrainerCallback):
         def count(module: torch.nn.Module, _args: Any, inputs: Mapping[str, torch.Tensor]) -> None:
             if module.training:
                 self.real = self.real + inputs["attention_mask"].sum()
-                self.padded += inputs["attention_mask"].numel()
+                self.all += inputs["attention_mask"].numel()
 
         hook = self.rm.model.register_forward_pre_hook(count, with_kwargs=True)
         try:

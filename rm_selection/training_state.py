@@ -20,7 +20,7 @@ from rm_selection.errors import RunError
 MARK = "whole.json"
 LOG = "log.jsonl"
 # What only resuming needs: two thirds of a checkpoint's size.
-RESUME_FILES = (MARK, "optimizer.pt", "scheduler.pt", "rng_state.pth")
+RESUME_FILES = (MARK, "optimizer*.pt", "scheduler.pt", "rng_state*.pth")
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def mark_whole(folder: Path, state: State) -> None:
     partial.replace(path / MARK)
     for old in folder.glob("checkpoint-*"):
         if old == checkpoint(folder, state.best_step) and old != path:
-            for name in RESUME_FILES:
-                (old / name).unlink(missing_ok=True)
+            for file in [file for name in RESUME_FILES for file in old.glob(name)]:
+                file.unlink()
         elif old != path:
             _drop(old)
 

@@ -59,7 +59,9 @@ def test_a_separable_set_is_learnt(base, tmp_path):
     best = max(out.evaluations, key=lambda one: one["validation_accuracy"])
     assert best["validation_accuracy"] > 0.9
     assert out.best_step == best["step"], "max takes the first of equals, as the study does"
-    assert bradley_terry.evaluate(out.model, VALIDATION, 10_000) == {k: v for k, v in best.items() if k != "step"}
+    assert bradley_terry.evaluator(out.model, VALIDATION, 10_000)(out.model) == {
+        k: v for k, v in best.items() if k != "step"
+    }
     assert [one["step"] for one in out.evaluations] == [3, 6, 9, 12, 15, 18, 21]
     assert out.counts == {"read": 112, "kept": 112, "dropped_over_long": 0, "dropped_equal_tokens": 0}
 

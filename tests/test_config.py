@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, fields
@@ -11,6 +12,7 @@ from omegaconf import OmegaConf
 from rm_selection import config
 from rm_selection.config import entry_point, typed
 from rm_selection.errors import ConfigError, FitError
+from rm_selection.jobs import Refusals
 from rm_selection.measure_settings import MeasureConfig
 from rm_selection.microcosm_settings import BuildConfig
 from rm_selection.settings import RecommendConfig, RegressConfig, ReportConfig, StudyConfig
@@ -207,7 +209,8 @@ def test_help_names_every_setting_with_its_default(call, monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_help_loads_neither_hydra_nor_pandas(tmp_path, name):
-    code = f"""import sys; from rm_selection.{name} import main; sys.argv = ["x", "-h"]; main()
+    module = "microcosm.__main__" if name == "microcosm" else name
+    code = f"""import sys; from rm_selection.{module} import main; sys.argv = ["x", "-h"]; main()
 print("loaded:", *{{"hydra", "pandas", "numpy", "pydantic", "rich", "matplotlib"}} & set(sys.modules))"""
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[2] == f"usage: python -m rm_selection.{name} [setting=value ...]"
@@ -228,6 +231,53 @@ def test_a_refused_job_of_a_sweep_does_not_stop_the_others(call):
     code, said = call("-m", "top=0,1,2")
     assert (code, said) == (2, "error: top=0 is not allowed; give a whole number from 1 to 100000\n")
     assert [s.top for s in done] == [1, 2]
+
+
+@entry_point("regress", RegressConfig)
+def worker(settings: RegressConfig) -> None:
+    """Leave the number of this process; be killed at one seed, be refused at others."""
+    (settings.folder / f"{settings.seed}.pid").write_text(str(os.getpid()))
+    if settings.seed == 13:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if settings.seed > 13:
+        raise FitError(f"{settings.seed} cannot be fitted")
+
+
+@pytest.fixture
+def workers(monkeypatch, tmp_path, capfd):
+    """Sweep the seeds in two worker processes; returns the exit code, the error stream and the processes' numbers."""
+
+    def run(seeds: str) -> tuple[int, list[str], set[str]]:
+        launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+        monkeypatch.setattr(sys, "argv", ["regress", "-m", f"output={tmp_path}", f"seed={seeds}", *launcher])
+        code = 0
+        try:
+            worker()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        told = capfd.readouterr().err.splitlines()
+        return code, told, {path.read_text() for path in tmp_path.rglob("*.pid")}
+
+    return run
+
+
+def test_worker_processes_are_used_again_and_their_refusals_come_back_in_order(workers):
+    code, told, processes = workers("1,15,2,3,14,-1,4")
+    assert (code, told[0]) == (2, "error: 3 jobs failed:")
+    assert told[1:3] == ["15 cannot be fitted", "14 cannot be fitted"]
+    assert told[3].startswith("seed=-1 is not allowed")
+    assert 1 <= len(processes - {str(os.getpid())}) <= 2
+
+
+def test_a_killed_worker_is_told_in_one_sentence(workers):
+    code, told, _ = workers("13,1")
+    assert code == 2
+    assert told[-1].startswith("error: a worker process was killed (SIGKILL), maybe for want of memory, which ended")
+
+
+def test_a_job_on_a_machine_without_the_starting_processs_folder_raises_its_refusal(tmp_path):
+    with pytest.raises(FitError, match="elsewhere"):
+        Refusals(tmp_path / "not here").add(FitError("elsewhere"), 0)
 
 
 def test_an_error_of_the_task_is_one_line_and_code_2(call):

@@ -66,7 +66,7 @@ def test_a_learnable_set_is_learnt_and_the_lowest_loss_wins(base, tmp_path):
     losses = {one["step"]: one["validation_loss"] for one in out.evaluations}
     assert out.best_step == min(losses, key=losses.get)
     assert losses[out.best_step] < 0.5 < losses[5]
-    best = multi_attribute.evaluate(out.model, VALIDATION, 10_000)
+    best = multi_attribute.evaluator(out.model, VALIDATION, 10_000)(out.model)
     assert best["validation_loss"] == losses[out.best_step]
     assert set(best) == {"validation_loss", "validation_loss_help", "validation_loss_length"}
     weighed = dataclasses.replace(out.model, weights=(1.0, 0.0))

@@ -288,6 +288,16 @@ def test_a_sweep_of_six_ends_with_three_done_and_says_which_failed_and_why(world
     assert capsys.readouterr().out.count("finished before") == 3
 
 
+def test_worker_processes_sweep_and_their_failures_reach_the_last_lines(world, capfd):
+    line = words(world, "study=workers", "seed=0,1", "objective.rates=[3e-3],[1e30]", "hardware.threads=1")
+    assert call(train, "-m", *line, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2") == 2
+    found = runs.records(world / "outputs" / "workers")
+    assert sorted(record["status"] for record in found) == ["failed", "failed", "finished", "finished"]
+    first, *last = capfd.readouterr().err.splitlines()[-3:]
+    assert first == "error: 2 jobs failed:"
+    assert all("__s" in one and "failed: loss is nan at step" in one for one in last)
+
+
 def test_a_glob_of_bases_with_both_objectives_is_one_sweep(tmp_path, monkeypatch):
     """Without the Hub every cell ends as failed, at once, each objective with its own kind of data."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

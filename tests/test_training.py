@@ -110,7 +110,18 @@ def test_the_trainer_is_not_let_take_more_devices_than_one(tmp_path, monkeypatch
         arguments(SimpleNamespace(device=torch.device("cuda")), QUICK, tmp_path, rows=64)
 
 
+def test_threads_are_as_many_as_asked_for():
+    before = torch.get_num_threads()
+    try:
+        device(HardwareConfig("cpu", "cpu", "float32", 16_384, 2, False))
+        assert torch.get_num_threads() == 2
+        device(HardwareConfig("cpu", "cpu", "float32", 16_384, None, False))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_several_processes_for_one_cell_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="a cell is trained by one process; start it without torchrun"):
-        device(HardwareConfig("cpu", "cpu", "float32", 16_384))
+    with pytest.raises(ConfigError, match="trains a cell in one process; give hardware=fsdp"):
+        device(HardwareConfig("cpu", "cpu", "float32", 16_384, None, False))
