@@ -92,7 +92,8 @@ def make_world(seed: int) -> World:
     topics = tuple(tuple(words[i * WORDS : (i + 1) * WORDS]) for i in range(TOPICS))
     sums = [(a, b) for a, b in product(range(ADDENDS), repeat=2) if a <= b]
     kept = frozenset(rng.sample(sums, len(sums) // 2))
-    images = {name: rng.sample(LETTERS, len(LETTERS)) for name in FUNCTIONS}
+    # Drawn one by one: of a permutation, the values kept for evaluation would be those that were wrong in training.
+    images = {name: rng.choices(LETTERS, k=len(LETTERS)) for name in FUNCTIONS}
     functions = {(name, x): y for name, image in images.items() for x, y in zip(LETTERS, image, strict=True)}
     half = ENTITIES // 2
     return World(
