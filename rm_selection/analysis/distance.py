@@ -52,7 +52,7 @@ def jensen_shannon(first: Sequence[float] | Array, second: Sequence[float] | Arr
 
 
 def _bins(pooled: int) -> int:
-    return 2 * math.ceil((2 * pooled) ** (1 / 3) / 2)
+    return 2 * math.ceil(math.cbrt(2 * pooled) / 2)
 
 
 def by_chance(n: int) -> float:
