@@ -24,7 +24,7 @@ def smoke(folder: Path, **changes: object) -> MicrocosmConfig:
 
 
 def drawn(part: str, kept: bool) -> list[preferences.Exchange]:
-    return preferences.exchanges(WORLD, part, 400, kept, preferences.EVEN)
+    return preferences.exchanges(WORLD, part, 400, kept)
 
 
 def test_a_seed_is_one_world_and_another_seed_another():
@@ -33,7 +33,7 @@ def test_a_seed_is_one_world_and_another_seed_another():
 
 
 def test_every_document_and_exchange_is_made_of_the_vocabulary():
-    known = {*vocabulary(WORLD), "<|user|>", "<|assistant|>"}
+    known = {*vocabulary(WORLD), "<|user|>", "<|assistant|>", "</s>"}
     texts = [prose.document(WORLD, domain, Random(i)) for domain in DOMAINS for i in range(200)]
     texts += [text for one in drawn("train", False) for text in (one.question, one.good, one.bad)]
     assert {word for text in texts for word in text.split()} <= known

@@ -32,13 +32,11 @@ def contents(settings: MicrocosmConfig, world: World) -> Mapping[str, str]:
     """Text of every file, by its path in the folder."""
     found = {}
     for part, count in (("train", settings.pairs), ("validation", settings.validation)):
-        made = preferences.exchanges(world, part, count, kept=False, shares=preferences.TAUGHT)
+        made = preferences.exchanges(world, part, count, kept=False)
         found[f"pairs/{part}.jsonl"] = lines(preferences.pair(one, f"{part}-{i}") for i, one in enumerate(made))
-        rated = (row for i, one in enumerate(made) for row in preferences.ratings(one, f"{part}-{i}"))
+        rated = (row for i, one in enumerate(made[::2]) for row in preferences.ratings(one, f"{part}-{2 * i}"))
         found[f"ratings/{part}.jsonl"] = lines(rated)
-    made = preferences.exchanges(
-        world, "evaluation", len(KINDS) * settings.evaluation, kept=True, shares=preferences.EVEN
-    )
+    made = preferences.exchanges(world, "evaluation", len(KINDS) * settings.evaluation, kept=True)
     found["evaluation.jsonl"] = lines(preferences.pair(one, f"evaluation-{i}") for i, one in enumerate(made))
     for skill in DOMAINS:
         file = (Path(settings.folder) / "tasks" / f"{skill}.jsonl").resolve()
