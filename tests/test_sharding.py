@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from rm_selection.scoring import score
 from rm_selection.train_settings import HardwareConfig
 
 FSDP = ("hardware=fsdp", "hardware.device=cpu")
+LONG = ("objective.epochs=2", "training.max_steps=12")  # long enough to be killed half-way
 
 
 def spread(line: list[str]) -> list[str]:
@@ -39,23 +41,27 @@ def losses(root: Path) -> list[float]:
     return [line["loss"] for line in lines if "loss" in line]
 
 
-def test_two_processes_of_torchrun_give_the_losses_the_record_and_the_model_of_one(world):
-    assert call(train, *words(world, "study=alone")) == 0
+@pytest.fixture(scope="module")
+def two(world) -> Path:
+    """The cell LONG trained by two processes of torchrun."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [*torchrun, "-m", "rm_selection.train", *spread(words(world, "study=two"))]
-    done = subprocess.run(
-        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
-    )
+    command = [*torchrun, "-m", "rm_selection.train", *spread(words(world, "study=two", *LONG))]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("finished") == 1
-    assert losses(world / "outputs" / "two") == pytest.approx(losses(world / "outputs" / "alone"), abs=1e-4)
-    folder = only(world / "outputs" / "two")
-    record = json.loads((folder / "run.json").read_text())
+    return world / "outputs" / "two"
+
+
+def test_two_processes_of_torchrun_give_the_losses_the_record_and_the_model_of_one(two, world):
+    assert call(train, *words(world, "study=alone", *LONG)) == 0
+    assert losses(two) == pytest.approx(losses(world / "outputs" / "alone"), abs=1e-4)
+    record = json.loads((only(two) / "run.json").read_text())
     assert record["status"] == "finished"
     assert record["cost"]["device"] == "2 x cpu"
     alone = json.loads((only(world / "outputs" / "alone") / "run.json").read_text())
     assert record["training"]["tokens"] == alone["training"]["tokens"]
-    assert AutoModelForSequenceClassification.from_pretrained(folder / "model").config.num_labels == 1
+    assert AutoModelForSequenceClassification.from_pretrained(only(two) / "model").config.num_labels == 1
 
 
 @pytest.mark.parametrize(("objective", "rows", "kept"), [(words, 42, 42), (rated, 40, 28)])
@@ -71,8 +77,8 @@ def test_rows_that_do_not_fill_the_last_batch_are_counted_once(world, tmp_path, 
     assert json.loads((only(tmp_path / "two") / "run.json").read_text())["training"]["counts"]["kept"] == kept
 
 
-def test_a_killed_group_ends_with_the_scores_of_one_never_killed(world, tmp_path):
-    line = [*spread(words(world, f"output={tmp_path}")), "objective.epochs=2", "training.max_steps=12"]
+def test_a_killed_group_ends_with_the_scores_of_one_never_killed(two, world, tmp_path):
+    line = spread(words(world, f"output={tmp_path}", *LONG))
     group = ranks.start(ranks.command, *line, "study=killed", count=2)
     while group[0].is_alive() and not list(tmp_path.rglob("whole.json")):
         time.sleep(0.005)
@@ -81,10 +87,9 @@ def test_a_killed_group_ends_with_the_scores_of_one_never_killed(world, tmp_path
     assert ranks.wait(group) == [-signal.SIGKILL] * 2
     assert (only(tmp_path / "killed") / "training").is_dir()
     assert ranks.wait(ranks.start(ranks.command, *line, "study=killed", count=2)) == [0, 0]
-    assert ranks.wait(ranks.start(ranks.command, *line, "study=whole", count=2)) == [0, 0]
-    killed, whole = (pd.read_parquet(only(tmp_path / study) / "scores.parquet") for study in ("killed", "whole"))
+    killed, whole = (pd.read_parquet(only(study) / "scores.parquet") for study in (tmp_path / "killed", two))
     pd.testing.assert_frame_equal(killed, whole, check_exact=True)
-    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert losses(tmp_path / "killed") == losses(two)
 
 
 def test_adapters_are_trained_by_two_processes_as_by_one(world, tmp_path):
@@ -211,3 +216,14 @@ def test_repeated_pairs_are_left_out_of_the_mean(base, tmp_path, margins):
     assert trainer._get_num_items_in_batch([batch, two], "cpu") == 4
     found = trainer.compute_loss(rm.model, batch, num_items_in_batch=2)
     assert found.item() == pytest.approx(trainer.compute_loss(rm.model, two).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("rank", "kept"), [(0, None), (1, 2), (2, 0)])
+def test_of_the_last_rows_each_process_counts_its_own(monkeypatch, rank, kept):
+    """Six rows are left for three processes that take four at a time."""
+    monkeypatch.setattr(sharding, "world", lambda: 3)
+    monkeypatch.setattr(sharding, "rank", lambda: rank)
+    end = SimpleNamespace(gradient_state=SimpleNamespace(end_of_dataloader=True, remainder=6))
+    settings = SimpleNamespace(per_device_train_batch_size=4)
+    trainer = SimpleNamespace(accelerator=end, args=settings, leave_out=lambda batch, rows: batch.update(kept=rows))
+    assert sharding.Shardable._counted(trainer, {}).get("kept") == kept
