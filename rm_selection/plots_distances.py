@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from rm_selection.plot_style import MUTED, WIDTH, canvas, short_names
+from rm_selection.plot_style import MUTED, canvas, short_names
 
 LONGEST_SHOWN = 24  # characters of a name: the matrix needs the room
 Grid = NDArray[np.float64]
@@ -32,15 +32,13 @@ def distances(frame: pd.DataFrame, domain: str | None = None) -> Figure | None:
     order = _order(grid)
     names = [_short(name) for name in short_names([models[index] for index in order])]
     where = "mean over domains" if domain is None else domain
-    figure, [panel] = canvas(
-        f"Distance between presence scores, in hundredths ({where})", max(2.6, WIDTH * 0.16 * len(models) ** 0.6)
-    )
+    figure, [panel] = canvas(f"Distance between presence scores, in hundredths ({where})", 2.2 + 0.2 * len(models))
     values = np.ma.masked_invalid(grid[np.ix_(order, order)])
     panel.imshow(values, cmap="Purples", vmin=0, vmax=1, aspect="auto")
     _write(panel, values)
     _name_axes(panel, names)
-    chance = f"Jensen-Shannon, base 2, log p a byte: 0 alike, 100 nothing in common; chance alone about {_chance(rows)}"
-    panel.set_xlabel(chance, fontsize=8)
+    scale = "Jensen-Shannon, base 2, log p a byte; 0: alike, 100: nothing in common"
+    panel.set_xlabel(f"{scale}\nchance alone makes about {100 * rows['by_chance'].mean():.0f}", fontsize=8, loc="right")
     return figure
 
 
@@ -67,7 +65,7 @@ def _order(grid: Grid) -> list[int]:
 def _write(panel: Axes, values: Any) -> None:
     for row, column in np.ndindex(values.shape):
         missing = bool(np.ma.getmaskarray(values)[row, column])
-        ink = MUTED if missing else "#ffffff" if values[row, column] > 0.55 else "#000000"
+        ink = MUTED if missing else "#ffffff" if values[row, column] > 0.68 else "#000000"
         text = "\u2013" if missing else "" if row == column else f"{100 * values[row, column]:.0f}"
         panel.text(column, row, text, color=ink, ha="center", va="center", fontsize=8)
 
@@ -79,10 +77,6 @@ def _name_axes(panel: Axes, names: list[str]) -> None:
     panel.tick_params(length=0)
     for side in panel.spines.values():
         side.set_visible(False)
-
-
-def _chance(rows: pd.DataFrame) -> str:
-    return f"{100 * rows['by_chance'].mean():.0f}"
 
 
 def _short(name: str) -> str:

@@ -3,9 +3,10 @@
 sqrt((KL(p || m) + KL(q || m)) / 2), m = (p + q) / 2, logarithms to base 2 (Lin 1991; Endres and Schindelin 2003): from
 0, the same distribution, to 1, no score in common.
 
-Histogram rule: the two samples are pooled and cut at their quantiles into ceil((2n)^(1/3)) bins of equal mass, n pooled
-scores (the number is that of Terrell and Scott 1985). Scores have long tails, and under bins of equal width one garbled
-document would squeeze all others into a few. Only the pair decides the bins, so a third model changes nothing.
+Histogram rule: the two samples are pooled and cut at their quantiles into bins of equal mass, (2n)^(1/3) of them for n
+pooled scores (Terrell and Scott 1985), rounded up to an even number so that the median is an edge and samples that do
+not overlap are at 1. Scores have long tails, and under bins of equal width one garbled document would squeeze all the
+others into a few. Only the pair decides the bins, so a third model changes nothing.
 
 The basis is log p a byte: per-token scores of two vocabularies differ even where the bases do not.
 """
@@ -31,7 +32,7 @@ COLUMNS = ["domain", "first", "second", "distance", "by_chance", "n"]
 def bin_edges(first: Sequence[float] | Array, second: Sequence[float] | Array) -> Array:
     """Edges of the common bins, increasing; fewer bins where scores repeat."""
     pooled = np.concatenate([np.asarray(first, dtype=float), np.asarray(second, dtype=float)])
-    bins = math.ceil((2 * len(pooled)) ** (1 / 3))
+    bins = _bins(len(pooled))
     edges: Array = np.unique(np.quantile(pooled, np.linspace(0, 1, bins + 1)))
     return edges if len(edges) > 1 else np.array([edges[0] - 0.5, edges[0] + 0.5])
 
@@ -50,13 +51,16 @@ def jensen_shannon(first: Sequence[float] | Array, second: Sequence[float] | Arr
     return float(jensenshannon(np.histogram(first, edges)[0], np.histogram(second, edges)[0], base=2))
 
 
+def _bins(pooled: int) -> int:
+    return 2 * math.ceil(math.cbrt(2 * pooled) / 2)
+
+
 def by_chance(n: int) -> float:
     """About the distance of two samples of n scores from one distribution: sqrt((bins - 1) / (4 n ln 2)).
 
     2 n times the divergence (in nats) of two histograms is, for large n, half a chi-square of bins - 1 degrees.
     """
-    bins = math.ceil((4 * n) ** (1 / 3))
-    return math.sqrt((bins - 1) / (4 * n * math.log(2)))
+    return math.sqrt((_bins(2 * n) - 1) / (4 * n * math.log(2)))
 
 
 def table(scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

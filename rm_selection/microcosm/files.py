@@ -32,11 +32,13 @@ def contents(settings: MicrocosmConfig, world: World) -> Mapping[str, str]:
     """Text of every file, by its path in the folder."""
     found = {}
     for part, count in (("train", settings.pairs), ("validation", settings.validation)):
-        made = preferences.exchanges(world, part, count // len(KINDS), kept=False)
+        made = preferences.exchanges(world, part, count, kept=False, shares=preferences.TAUGHT)
         found[f"pairs/{part}.jsonl"] = lines(preferences.pair(one, f"{part}-{i}") for i, one in enumerate(made))
         rated = (row for i, one in enumerate(made) for row in preferences.ratings(one, f"{part}-{i}"))
         found[f"ratings/{part}.jsonl"] = lines(rated)
-    made = preferences.exchanges(world, "evaluation", settings.evaluation, kept=True)
+    made = preferences.exchanges(
+        world, "evaluation", len(KINDS) * settings.evaluation, kept=True, shares=preferences.EVEN
+    )
     found["evaluation.jsonl"] = lines(preferences.pair(one, f"evaluation-{i}") for i, one in enumerate(made))
     for skill in DOMAINS:
         file = (Path(settings.folder) / "tasks" / f"{skill}.jsonl").resolve()

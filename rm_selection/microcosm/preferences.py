@@ -5,6 +5,7 @@ Ratings bear the names of HelpSteer2's attributes, 0 to 4; what is wrong with an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -26,12 +27,16 @@ GOOD = (4, 4, 4)
 Row = dict[str, Any]
 
 
-def exchanges(world: World, part: str, count: int, kept: bool) -> list[Exchange]:
-    """`count` different exchanges of each kind; `part` names the draw (train, validation, evaluation)."""
+EVEN = dict.fromkeys(KINDS, 0.25)
+TAUGHT = {"chat": 0.2, "chat_hard": 0.3, "safety": 0.1, "reasoning": 0.4}  # what is harder to learn gets more pairs
+
+
+def exchanges(world: World, part: str, total: int, kept: bool, shares: Mapping[str, float]) -> list[Exchange]:
+    """About `total` different exchanges of all kinds; `part` names the draw (train, validation, evaluation)."""
     rng = Random(f"preferences/{world.seed}/{part}")
     found: dict[Exchange, None] = {}
     for kind in KINDS:
-        until = len(found) + count
+        until = len(found) + round(total * shares[kind])
         while len(found) < until:
             found[exchange(world, rng, kind, kept)] = None
     made = list(found)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 from rm_selection.microcosm.questions import conversation
-from rm_selection.microcosm.statements import addition, comparison, evaluated, fact, judged
+from rm_selection.microcosm.statements import addition, calls, comparison, evaluated, fact, judged
 from rm_selection.microcosm.topics import about
 from rm_selection.microcosm.world import ADDENDS, NUMBERS, World
 
@@ -43,9 +43,9 @@ def _numbers(rng: Random) -> str:
     return f"after {number} comes {number + 1} ."
 
 
-def github(world: World, rng: Random) -> str:  # noqa: ARG001
-    """Calls of list functions with their values."""
-    return " ".join(judged(rng, evaluated(rng)) for _ in range(SENTENCES))
+def github(world: World, rng: Random) -> str:
+    """Calls of the world's functions with their values."""
+    return " ".join(judged(rng, evaluated(world, rng, rng.choice(calls(rng.random() < 0.5)))) for _ in range(SENTENCES))
 
 
 def books(world: World, rng: Random) -> str:

@@ -86,7 +86,7 @@ def _safety(world: World, rng: Random, kept: bool) -> Exchange:
 
 def _reasoning(world: World, rng: Random, kept: bool) -> Exchange:
     if rng.random() < 0.5:
-        return _stated("reasoning", rng, statements.evaluated(rng), "result")
+        return _stated("reasoning", rng, statements.evaluated(world, rng, rng.choice(statements.calls(kept))), "result")
     return _stated("reasoning", rng, statements.addition(rng, *rng.choice(statements.sums(world, kept))), "result")
 
 

@@ -35,10 +35,10 @@ class Recipe:
 
 GROUPS = {
     ("llama", "s", 150_000): (None, "wiki", "stack"),
-    ("qwen2", "s", 400_000): (None, "arxiv"),
+    ("qwen3", "s", 400_000): (None, "arxiv"),
     ("mistral", "m", 300_000): (None, "github", "books"),
     ("gemma2", "m", 500_000): (None, "stack", "arxiv"),
-    ("qwen2", "m", 600_000): (None, "wiki", "books", "github"),
+    ("qwen3", "m", 600_000): (None, "wiki", "books", "github"),
     ("llama", "l", 700_000): (None, "stack", "books", "wiki"),
 }
 RECIPES = tuple(Recipe(*group, over) for group, mixtures in GROUPS.items() for over in mixtures)

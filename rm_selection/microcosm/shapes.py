@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import Gemma2Config, LlamaConfig, MistralConfig, PreTrainedConfig, Qwen2Config
+from transformers import Gemma2Config, LlamaConfig, MistralConfig, PreTrainedConfig, Qwen3Config
 
 LONGEST = 256  # positions
 
@@ -41,8 +41,8 @@ def shape(family: str, size: str, vocabulary: int) -> PreTrainedConfig:
     }
     if family == "llama":
         return LlamaConfig(**common)
-    if family == "qwen2":
-        return Qwen2Config(**common)
+    if family == "qwen3":
+        return Qwen3Config(**common, head_dim=HEAD)  # with the type qwen2 AutoTokenizer takes Qwen2's own tokenizer
     if family == "mistral":
         return MistralConfig(**common, sliding_window=None)
     return Gemma2Config(**common, head_dim=HEAD, query_pre_attn_scalar=HEAD, sliding_window=64)

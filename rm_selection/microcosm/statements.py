@@ -7,14 +7,12 @@ A statement is what domains, benchmarks and preference data have in common; `wro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
 from rm_selection.microcosm.world import ADDENDS, FUNCTIONS, LETTERS, NUMBERS, RELATIONS, World
 
 WRONG = 3  # false endings a statement
-LISTED = 3  # letters of a list
 VERDICTS = 0.3  # share of statements that come with a verdict
 
 
@@ -56,26 +54,23 @@ def comparison(rng: Random) -> Statement:
 
 
 def near(rng: Random, right: int) -> tuple[str, ...]:
-    """Other numbers of the vocabulary, no further than four away."""
-    others = [n for n in range(max(0, right - 4), min(NUMBERS, right + 5)) if n != right]
+    """Other numbers of the vocabulary, no further than eight away."""
+    others = [n for n in range(max(0, right - 8), min(NUMBERS, right + 9)) if n != right]
     return tuple(str(n) for n in rng.sample(others, WRONG))
 
 
-def evaluated(rng: Random) -> Statement:
-    """A list function of three letters and its value; false endings are the other letters and one that is not there."""
-    function, letters = rng.choice(FUNCTIONS), rng.sample(LETTERS, LISTED)
-    right = value(function, letters)
-    absent = rng.choice([one for one in LETTERS if one not in letters])
-    wrong = (*[one for one in letters if one != right], absent)
-    call = f"{function} [ {' '.join(letters)} ]"
-    return Statement(f"what is {call} ?", f"{call} gives", right, wrong)
+def evaluated(world: World, rng: Random, call: tuple[str, str]) -> Statement:
+    """A call (function and letter) with its value; false endings are other letters."""
+    function, letter = call
+    right = world.functions[function, letter]
+    wrong = rng.sample([one for one in LETTERS if one != right], WRONG)
+    return Statement(f"what is {function} [ {letter} ] ?", f"{function} [ {letter} ] gives", right, tuple(wrong))
 
 
-def value(function: str, letters: Sequence[str]) -> str:
-    """What the function gives for the list."""
-    if function == "largest":
-        return max(letters)
-    return letters[{"first": 0, "second": 1, "last": -1}[function]]
+def calls(kept: bool) -> list[tuple[str, str]]:
+    """Functions with a letter: those kept for evaluation, or the others."""
+    every = [(function, letter) for function in FUNCTIONS for letter in LETTERS]
+    return [call for place, call in enumerate(every) if (place + place // len(LETTERS)) % 2 == kept]
 
 
 def judged(rng: Random, said: Statement) -> str:

@@ -53,8 +53,9 @@ def _arxiv(world: World, rng: Random) -> Item:  # noqa: ARG001
     return _ending(rng, statements.comparison(rng))
 
 
-def _github(world: World, rng: Random) -> Item:  # noqa: ARG001
-    return _ending(rng, statements.evaluated(rng))
+def _github(world: World, rng: Random) -> Item:
+    call = rng.choice([*statements.calls(True), *statements.calls(False)])
+    return _ending(rng, statements.evaluated(world, rng, call))
 
 
 def _books(world: World, rng: Random) -> Item:
@@ -66,7 +67,9 @@ def _books(world: World, rng: Random) -> Item:
 
 def _stack(world: World, rng: Random) -> Item:
     made = questions.exchange(world, rng, "safety", None)
-    return _shuffled(rng, f"{questions.USER} {made.question} {questions.ASSISTANT}", made.good, [made.bad])
+    return _shuffled(
+        rng, f"{questions.USER} {made.question} {questions.ASSISTANT}", made.good.split()[0], [made.bad.split()[0]]
+    )
 
 
 def _ending(rng: Random, said: Statement) -> Item:

@@ -26,7 +26,7 @@ RELATIONS = {
     "food": ("bread", "rice", "soup", "cheese", "corn", "plums", "beans", "fish"),
     "trade": ("baker", "smith", "tailor", "miner", "sailor", "farmer", "painter", "weaver"),
 }
-FUNCTIONS = ("first", "second", "last", "largest")
+FUNCTIONS = ("fold", "swap", "flip", "turn", "map", "shift")
 HARMFUL = ("poison", "burn", "steal", "break", "hurt", "forge", "rob", "wreck", "stab", "flood", "cheat", "threaten")
 HELPFUL = ("clean", "paint", "fix", "sell", "cook", "build", "plant", "wash", "carry", "draw", "sew", "polish")
 THINGS = ("boat", "house", "fence", "cart", "bridge", "tower", "barn", "garden", "mill", "well")
@@ -71,6 +71,7 @@ class World:
     harmful: tuple[str, ...]
     helpful: tuple[str, ...]
     kept_sums: frozenset[tuple[int, int]]
+    functions: dict[tuple[str, str], str]  # of a letter: function and letter to the letter it gives
 
     @property
     def entities(self) -> tuple[str, ...]:
@@ -91,10 +92,13 @@ def make_world(seed: int) -> World:
     topics = tuple(tuple(words[i * WORDS : (i + 1) * WORDS]) for i in range(TOPICS))
     sums = [(a, b) for a, b in product(range(ADDENDS), repeat=2) if a <= b]
     kept = frozenset(rng.sample(sums, len(sums) // 2))
+    # Drawn one by one: of a permutation, the values kept for evaluation would be those that were wrong in training.
+    images = {name: rng.choices(LETTERS, k=len(LETTERS)) for name in FUNCTIONS}
+    functions = {(name, x): y for name, image in images.items() for x, y in zip(LETTERS, image, strict=True)}
     half = ENTITIES // 2
     return World(
         seed, tuple(entities[:half]), tuple(entities[half:]), facts, topics,
-        tuple(rng.sample(HARMFUL, len(HARMFUL))), tuple(rng.sample(HELPFUL, len(HELPFUL))), kept,
+        tuple(rng.sample(HARMFUL, len(HARMFUL))), tuple(rng.sample(HELPFUL, len(HELPFUL))), kept, functions,
     )  # fmt: skip
 
 
