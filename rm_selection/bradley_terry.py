@@ -11,9 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset  # type: ignore[import-untyped]
+from torch import Tensor
+from torch.nn import functional
 from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import DataCollatorForPreference, RewardTrainer
 
+from rm_selection.distributed import summed, world
 from rm_selection.errors import ConfigError
 from rm_selection.protocol import Objective, Protocol, Run, Trained
 from rm_selection.reward_model import RewardModel
@@ -25,17 +28,52 @@ if TYPE_CHECKING:
     from rm_selection.preferences import Pair
 
 METRIC = "validation_accuracy"
+KEPT = "kept"  # in a batch: how many of its pairs count, where not all do
 Row = dict[str, Any]  # chosen_ids, rejected_ids and, with use_margin, margin: what TRL takes as already tokenized
 
 
 class _Trainer(Shardable, RewardTrainer):
-    """TRL's trainer without what it sends to the Hub, and without its model card in each checkpoint."""
+    """TRL's trainer with every pair of a global batch weighed the same; it sends nothing and writes no model card."""
+
+    loss_is_scaled_for_ga = True  # by compute_loss, below
 
     def _send_telemetry(self) -> None:
         return
 
     def create_model_card(self, *_args: Any, **_settings: Any) -> None:
         """Write none: the one beside the saved model says more."""
+
+    def leave_out(self, batch: dict[str, Any], kept: int) -> None:
+        """Count the `kept` first pairs only."""
+        batch[KEPT] = kept
+
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: Any) -> int:  # noqa: ARG002
+        """The pairs of a global batch, in all processes."""
+        return summed(sum(one.get(KEPT, len(one["input_ids"]) // 2) for one in batch_samples))[0]
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """TRL's loss as a part of the mean over the global batch, each pair of which weighs the same.
+
+        TRL means over means of micro-batches, the last of which may be small. The Trainer means over processes.
+        """
+        kept = inputs.pop(KEPT, None)
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True)  # type: ignore[no-untyped-call]
+        if kept is None:
+            pairs = len(outputs.logits) // 2 * world()
+            loss = loss / ((num_items_in_batch or pairs) / pairs)  # None: of these pairs alone
+        else:
+            loss = self._total(outputs.logits, inputs, kept) * (world() / num_items_in_batch)
+        return (loss, outputs) if return_outputs else loss
+
+    def _total(self, logits: Tensor, inputs: dict[str, Any], kept: int) -> Tensor:
+        """The sum of the `kept` first pairs' losses."""
+        chosen, rejected = logits.float().view(2, -1)[:, :kept]
+        margins = inputs["margin"][:kept] if "margin" in inputs else 0.0
+        centring = self.args.center_rewards_coefficient or 0.0  # type: ignore[attr-defined]
+        losses: Tensor = centring * (chosen + rejected).square() - functional.logsigmoid(chosen - rejected - margins)
+        return losses.sum()
 
 
 def train(rm: RewardModel, pairs: Sequence[Pair], validation: Sequence[Pair], protocol: Protocol, run: Run) -> Trained:

@@ -38,6 +38,13 @@ def first() -> bool:
     return rank() == 0
 
 
+def grouped() -> bool:
+    """Whether this process has joined a group, be it the only one there."""
+    from torch import distributed
+
+    return distributed.is_initialized()
+
+
 def join(hardware: HardwareConfig) -> None:
     """Meet the other processes.
 
@@ -96,7 +103,7 @@ def summed(*counts: int) -> list[int]:
         return list(counts)
     from torch import distributed
 
-    found: list[Any] = [None] * world()
+    found: list[Any] = [None] * distributed.get_world_size()
     distributed.all_gather_object(found, counts)
     return [sum(each) for each in zip(*found, strict=True)]
 

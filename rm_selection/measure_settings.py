@@ -134,6 +134,7 @@ class MeasureConfig(StudyConfig):
         if self.stage not in STAGES:
             raise refused("stage", self.stage, " or ".join(STAGES))
         within("seed", self.seed, 0, 2**32 - 1)
+        self.hardware.in_one_process("measure")
         name = self.feature.get("name") if isinstance(self.feature, Mapping) else self.feature
         if name not in FEATURES:
             raise refused("feature.name", name, " or ".join(FEATURES))

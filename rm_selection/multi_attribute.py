@@ -37,6 +37,10 @@ Row = dict[str, Any]  # input_ids, and labels: a rating an output, MISSING where
 class _Trainer(Shardable, Trainer):
     """That of transformers, or spread over processes."""
 
+    def leave_out(self, batch: dict[str, Tensor], kept: int) -> None:
+        """Take the rows after the `kept` first for rows without a rating."""
+        batch["labels"][kept:] = MISSING
+
 
 @dataclass(frozen=True)
 class Collator:

@@ -16,7 +16,7 @@ import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import fully_shard
 
-from rm_selection.distributed import first, rank, world
+from rm_selection.distributed import first, grouped, rank, world
 
 
 def shard(model: Any) -> None:
@@ -37,10 +37,26 @@ class Shardable:
     """
 
     def _prepare_for_training(self: Any, *args: Any) -> Any:
-        if world() > 1:
+        if grouped():
             shard(self.model)
             self.is_distributed_loading_by_transformers = True
         return super()._prepare_for_training(*args)  # type: ignore[misc]
+
+    def get_batch_samples(self: Any, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> Any:
+        """As the Trainer's, without the rows that accelerate repeats at an epoch's end so that all processes have some.
+
+        The Trainer class says what it is to leave a row out: `leave_out(batch, kept)`, all but the `kept` first.
+        """
+        batches = map(self._counted, epoch_iterator)
+        return super().get_batch_samples(batches, num_batches, device)  # type: ignore[misc]
+
+    def _counted(self: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        last, rows = self.accelerator.gradient_state, self.args.per_device_train_batch_size
+        if world() > 1 and last.end_of_dataloader and last.remainder > 0:
+            kept = min(max(last.remainder - rank() * rows, 0), rows)
+            if kept < rows:
+                self.leave_out(batch, kept)
+        return batch
 
     @contextmanager
     def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
@@ -48,7 +64,7 @@ class Shardable:
 
     def save_model(self: Any, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """The whole weights, put together on the first process, in the same files as without sharding."""
-        if world() == 1:
+        if not grouped():
             super().save_model(output_dir, _internal_call)  # type: ignore[misc]
             return
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -57,7 +73,7 @@ class Shardable:
             self._save(output_dir, state_dict=weights)
 
     def _save_optimizer_and_scheduler(self: Any, output_dir: str) -> None:
-        if world() == 1:
+        if not grouped():
             super()._save_optimizer_and_scheduler(output_dir)  # type: ignore[misc]
             return
         Path(output_dir).mkdir(parents=True, exist_ok=True)
@@ -65,7 +81,7 @@ class Shardable:
         torch.save(parts, _part(output_dir))
 
     def _load_optimizer_and_scheduler(self: Any, checkpoint: str | None) -> None:
-        if world() == 1 or checkpoint is None:
+        if not grouped() or checkpoint is None:
             super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
             return
         parts = torch.load(_part(checkpoint), map_location="cpu", weights_only=True)
@@ -73,7 +89,7 @@ class Shardable:
         self.lr_scheduler.load_state_dict(parts["scheduler"])
 
     def _load_from_checkpoint(self: Any, *args: Any, **options: Any) -> None:
-        if world() == 1:  # else the weights are there already, see training.fit
+        if not grouped():  # else the weights are there already, see training.fit
             super()._load_from_checkpoint(*args, **options)  # type: ignore[misc]
 
 

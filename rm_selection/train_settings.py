@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from rm_selection.checkpoints import STAGES, Base
+from rm_selection.errors import ConfigError
 from rm_selection.evaluation_sets import EvaluationConfig
 from rm_selection.microcosm_settings import MicrocosmConfig
 from rm_selection.settings import ObjectiveConfig, StudyConfig, in_group, refused, setting, within
@@ -94,6 +95,17 @@ class HardwareConfig:
         if self.threads is not None:
             within("hardware.threads", self.threads, 1, 1024)
 
+    def in_one_process(self, command: str) -> None:
+        """Refuse to spread over processes what a command does in one.
+
+        Raises:
+            ConfigError: it was to be spread.
+        """
+        if self.sharded:
+            raise ConfigError(
+                f"hardware={self.name} spreads a training, and {command} runs in one process; give hardware=auto"
+            )
+
 
 @dataclass
 class TrackingConfig:
@@ -148,4 +160,5 @@ class EvaluateConfig(StudyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.hardware.in_one_process("evaluate")
         within("seed", self.seed, 0, 2**32 - 1)

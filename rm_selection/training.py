@@ -147,7 +147,7 @@ def _begin(run: Run, settings: dict[str, Any]) -> State | None:
 
 def _best(rm: RewardModel, folder: Path) -> RewardModel:
     """The model with the weights of its best checkpoint, whole in every process."""
-    if distributed.world() > 1:
+    if distributed.grouped():
         return reload(folder, precision=rm.precision, device=str(rm.device))
     restore(rm, folder)
     return rm

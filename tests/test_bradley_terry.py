@@ -54,6 +54,16 @@ def test_the_first_logged_loss_is_that_of_the_global_batch(base, tmp_path):
     assert lines == [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
 
 
+def test_how_many_pairs_are_taken_at_once_changes_no_loss(base, tmp_path):
+    """Of 22 pairs the last six make batches of four and two, in which each pair weighs the same."""
+    logs: dict[int, list[float]] = {4: [], 16: []}
+    for at_once, losses in logs.items():
+        protocol = dataclasses.replace(QUICK, micro_batch=at_once, epochs=2)
+        run = Run(tmp_path / str(at_once), lambda line, kept=losses: kept.append(line.get("loss", 0.0)))
+        bradley_terry.train(load(base), TRAIN[:22], VALIDATION, protocol, run)
+    assert logs[4] == pytest.approx(logs[16], abs=1e-5)
+
+
 def test_a_separable_set_is_learnt(base, tmp_path):
     out = trained(base, tmp_path / "run", dataclasses.replace(QUICK, epochs=3))
     best = max(out.evaluations, key=lambda one: one["validation_accuracy"])

@@ -1,9 +1,7 @@
 """Cells of a sweep on a tiny Llama: trained, scored, recorded, found again, killed and continued."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
 from contextlib import nullcontext
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import ranks
 import torch
 from tiny_models import checkpoint, pairs, ratings
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -215,25 +214,19 @@ def test_training_prompts_that_are_evaluated_on_are_refused(world, tmp_path, cap
     assert "dataset.drop_overlap=true" in capsys.readouterr().err
 
 
-def _start(line: list[str]) -> subprocess.Popen:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "rm_selection.train", *line]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 def test_a_killed_run_ends_with_the_scores_of_one_never_killed(world):
     """SIGKILL after the second log line and after the first checkpoint; the same command goes on each time."""
-    slow = ("training.max_steps=8", "seed=5")
+    slow = ("objective.epochs=2", "training.max_steps=12", "seed=5")
     line = words(world, "study=killed", *slow)
     for wanted in ("log.jsonl", "whole.json"):
-        process = _start(line)
+        (process,) = ranks.start(ranks.command, *line)
         root = world / "outputs" / "killed"
-        while process.poll() is None and not list(root.rglob(wanted)):
+        while process.is_alive() and not list(root.rglob(wanted)):
             time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert _start(line).wait() == 0
-    assert _start(words(world, "study=whole", *slow)).wait() == 0
+        process.kill()
+        assert ranks.wait([process]) == [-signal.SIGKILL]
+    assert ranks.wait(ranks.start(ranks.command, *line)) == [0]
+    assert ranks.wait(ranks.start(ranks.command, *words(world, "study=whole", *slow))) == [0]
     killed, whole = (
         pd.read_parquet(only(world / "outputs" / study) / "scores.parquet") for study in ("killed", "whole")
     )
