@@ -137,6 +137,18 @@ def test_the_span_is_the_best_less_the_worst_and_luck_is_taken_out():
     assert row["seed_sd"] == pytest.approx(np.sqrt(3))
 
 
+def test_the_seed_deviation_of_both_objectives_is_that_of_their_mean():
+    runs = {
+        name: pd.DataFrame({"model": "a", "seed": [1, 2], "score": scores})
+        for name, scores in {"regression": [60.0, 64.0], "bradley_terry": [54.0, 52.0]}.items()
+    }
+    frame = pd.DataFrame({"model": ["a"], "score": [60.0], "error": [2.0], "seconds": [1.0], "chat": [50.0]})
+    frames = {"regression": frame, "bradley_terry": frame.assign(score=53.0, error=4.0)}
+    row = measured_frame.mean_of(frames, runs, ["chat"]).iloc[0]
+    assert row[["score", "error"]].tolist() == [56.5, 3]
+    assert row["seed_sd"] == pytest.approx(np.std([57, 58], ddof=1))
+
+
 def test_what_is_saved_on_measuring_buys_trainings():
     spent = pd.DataFrame({"model": "a", "what": ["train", "benchmarks", "probe"], "seconds": [10.0, 6.0, 1.0]})
     costs = equal_cost.costs(spent)

@@ -109,6 +109,30 @@ def test_the_gate_notices_a_model_that_was_not_saved_as_it_is(tiny, tmp_path):
         verify_reload(other, tmp_path / "model", CHATS[:2])
 
 
+def otherwise_rounded(monkeypatch, by: float) -> None:
+    """Every second scoring differs by so much, as the same weights may at another place in memory."""
+    real, calls = scoring._forward, iter(range(1_000_000))
+    monkeypatch.setattr(scoring, "_forward", lambda rm, rows: real(rm, rows) + np.float32(by * (next(calls) % 2)))
+
+
+def test_the_gate_lets_the_same_weights_round_otherwise(tiny, tmp_path, monkeypatch):
+    save(tiny, tmp_path / "model")
+    otherwise_rounded(monkeypatch, 1e-6)
+    verify_reload(tiny, tmp_path / "model", CHATS[:2])
+    otherwise_rounded(monkeypatch, 1e-3)
+    with pytest.raises(ParityError, match="model scores otherwise"):
+        verify_reload(tiny, tmp_path / "model", CHATS[:2])
+
+
+def test_the_gate_lets_no_other_weights_pass_however_little_they_differ(base, tmp_path):
+    rm = load(base)
+    save(rm, tmp_path / "model")
+    with torch.no_grad():
+        rm.model.score.weight[0, 0] += 1e-6
+    with pytest.raises(ParityError, match="model scores otherwise"):
+        verify_reload(rm, tmp_path / "model", CHATS[:2])
+
+
 def test_the_gate_notices_padding_that_leaks(tiny, monkeypatch):
     monkeypatch.setattr("rm_selection.pooling.last_real", lambda mask: torch.full((len(mask),), mask.shape[1] - 1))
     with pytest.raises(ParityError, match=r"differ by .* between alone and in a batch, .* is allowed; use"):

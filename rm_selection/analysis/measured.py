@@ -46,7 +46,7 @@ def analyse(results: Results, study: Study, resamples: int, jobs: int, seed: int
     tables = results.tables
     yield "scores, spans and costs"
     parts, frames = measured_frame.shared_categories(study.runs), measured_frame.frames(study)
-    wider = dict(frames) | ({BOTH: measured_frame.mean_of(frames, parts)} if len(frames) > 1 else {})
+    wider = dict(frames) | ({BOTH: measured_frame.mean_of(frames, study.runs, parts)} if len(frames) > 1 else {})
     _facts(tables, study, frames, parts)
     tables["span"] = span(wider)
     results.attempt("objectives", lambda: _objectives(tables, frames, resamples, seed))

@@ -77,17 +77,21 @@ def shared_categories(runs: Mapping[str, pd.DataFrame]) -> list[str]:
     return [name for name in first if all(name in other for other in others)]
 
 
-def mean_of(frames: Mapping[str, pd.DataFrame], parts: Sequence[str]) -> pd.DataFrame:
+def mean_of(frames: Mapping[str, pd.DataFrame], runs: Mapping[str, pd.DataFrame], parts: Sequence[str]) -> pd.DataFrame:
     """The checkpoints that every frame has a score of, each with the mean of its figures over the frames.
 
-    error and seed_sd are means too: the frames share their pairs, so their errors do not average out.
+    error is a mean too: the frames share their pairs, so their errors do not average out. seed_sd is that of the mean
+    over objectives from seed to seed.
     """
-    names = ["score", "error", "seed_sd", "seconds", *parts]
+    names = ["score", "error", "seconds", *parts]
     shared = set.intersection(*(set(one.dropna(subset=["score"])["model"]) for one in frames.values()))
     first = next(iter(frames.values()))
     table = first[first["model"].isin(shared)].reset_index(drop=True)
     figures = [one.set_index("model").loc[table["model"], names].to_numpy(float) for one in frames.values()]
-    return table.assign(**dict(zip(names, np.mean(figures, axis=0).T, strict=True)))
+    by_seed = [one.groupby(["model", "seed"])["score"].mean() for one in runs.values()]
+    means = pd.concat(by_seed, axis=1, join="inner").mean(axis=1)
+    table = table.assign(**dict(zip(names, np.mean(figures, axis=0).T, strict=True)))
+    return table.assign(seed_sd=table["model"].map(means.groupby("model").std()))
 
 
 def shortage(table: pd.DataFrame) -> str:
