@@ -156,6 +156,7 @@ class EvaluateConfig(StudyConfig):
     evaluation: EvaluationConfig = in_group(
         "benchmarks to score on, one or [a,b]; evaluation=jsonl evaluation.path=FILE", several=True
     )
+    microcosm: MicrocosmConfig = in_group("small world that evaluation=microcosm lies in: full or smoke")
     seed: int = setting("seed of the resamples, 0 or more")
 
     def __post_init__(self) -> None:

@@ -53,7 +53,7 @@ def wait(processes: list[BaseProcess], patience: float = 120) -> list[int | None
 def _run(environment: dict[str, str], function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     import torch
 
-    os.environ.update(environment)
+    os.environ.update(environment, OMP_NUM_THREADS="1")  # where it is unset, accelerate sets torch's threads
     torch.set_num_threads(1)
     function(*arguments)
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from raw_rows import answer, row, user, written
 from test_evaluation_layouts import JUDGEBENCH, REWARDBENCH2, RM_BENCH
 
@@ -15,7 +16,7 @@ from rm_selection.errors import ConfigError, DataError
 from rm_selection.evaluation_sets import EvaluationConfig, read_evaluation, sources
 from rm_selection.preferences import Source, read_pairs
 
-NAMES = ("jsonl", "judgebench", "rewardbench", "rewardbench2", "rm_bench", "rmb")
+NAMES = ("jsonl", "judgebench", "microcosm", "rewardbench", "rewardbench2", "rm_bench", "rmb")
 # huggingface.co/datasets/allenai/reward-bench, features of its card.
 REWARDBENCH = {
     "prompt": "Fix this.",
@@ -36,7 +37,8 @@ def write(tmp_path):
 def chosen(*words):
     """What a command with these words evaluates on."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return sources(typed(EvaluationConfig, compose("evaluate", list(words)).evaluation))
+        content = OmegaConf.to_container(compose("evaluate", list(words)), resolve=True, throw_on_missing=False)
+        return sources(typed(EvaluationConfig, OmegaConf.create(content["evaluation"])))
 
 
 def test_a_row_of_rewardbench_is_a_pair(write):
@@ -152,7 +154,8 @@ def test_a_file_can_follow_another_benchmark_and_be_cut_short():
 def test_every_benchmark_can_be_chosen():
     assert {path.stem for path in (CONF / "evaluation").glob("*.yaml")} == set(NAMES)
     found = chosen(f"evaluation=[{','.join(NAMES)}]", "evaluation.sets.rmb.path=F", "evaluation.path=G")
-    assert {name: benchmark for name, (benchmark, _, _) in found.items()} == {name: name for name in NAMES}
+    expected = {name: name for name in NAMES} | {"microcosm": "jsonl"}
+    assert {name: benchmark for name, (benchmark, _, _) in found.items()} == expected
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_files_are_of_the_schema_with_equal_categories_and_written_once(tmp_path
     assert pairs.counts["kept"] == pairs.counts["read"] == 4 * settings.evaluation
     assert {kind: sum(one.subset == kind for one in pairs.rows) for kind in KINDS} == dict.fromkeys(KINDS, 16)
     rated = read_ratings(Source("jsonl", str(tmp_path / "ratings" / "train.jsonl")), preferences.ATTRIBUTES, 0, 4)
-    assert rated.counts["kept"] == rated.counts["read"] == 128
+    assert rated.counts["kept"] == rated.counts["read"] == settings.pairs
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
     (tmp_path / "evaluation.jsonl").write_text("{")
     files.write(settings, WORLD)

@@ -104,11 +104,11 @@ def pairs(count: int, seed: int = 0) -> list[Pair]:
     return [Pair(message(*PROMPT), message(*RESPONSE), message(*RESPONSE), None, None, str(i)) for i in range(count)]
 
 
-def measure(name: str, steps: int, device: str) -> str:
-    """Train the shape for that many steps; returns a row of the table."""
+def measure(name: str, steps: int, global_batch: int, device: str) -> str:
+    """Train the shape for that many steps of global_batch pairs; returns a row of the table."""
     shape, meter, cuda = SHAPES[name], Meter(), device == "cuda"
     rm = model(shape, device)
-    protocol = replace(shape.protocol, max_steps=steps, checkpoint_every=steps)
+    protocol = replace(shape.protocol, global_batch=global_batch, max_steps=steps, checkpoint_every=steps)
     rm.model.register_forward_pre_hook(meter.count, with_kwargs=True)
     if cuda:
         torch.cuda.reset_peak_memory_stats()
@@ -116,7 +116,7 @@ def measure(name: str, steps: int, device: str) -> str:
         bradley_terry.train(
             rm, pairs(steps * protocol.global_batch), pairs(16, seed=1), protocol, Run(Path(folder), meter.hear)
         )
-    how = f"{'LoRA on bf16 weights' if protocol.lora else 'full, bf16'}, {protocol.micro_batch} pairs at once"
+    how = f"{'LoRA on bf16 weights' if protocol.lora else 'full, bf16'}, {protocol.micro_batch} of {global_batch} pairs"
     cells = [date.today().isoformat(), torch.cuda.get_device_name() if cuda else "CPU", name]
     cells += [how + (", recomputed" if protocol.gradient_checkpointing else ""), str(steps)]
     cells += [f"{meter.real / meter.seconds:,.0f}", f"{1 - meter.real / meter.padded:.0%}"]
@@ -130,6 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--shapes", default="1b,7b")
+    parser.add_argument("--global-batch", type=int, default=FULL.global_batch, help="pairs an optimiser step")
     given = parser.parse_args()
     names = given.shapes.split(",")
     if given.steps < 2 or set(names) - set(SHAPES):
@@ -139,7 +140,7 @@ def main() -> None:
         console.line("no CUDA device: nothing was run")
         return
     for name in names:
-        row = measure(name, given.steps, device)
+        row = measure(name, given.steps, given.global_batch, device)
         console.line(row)
         if device == "cuda":
             TABLE.write_text(f"{TABLE.read_text(encoding='utf-8')}{row}\n", encoding="utf-8")
