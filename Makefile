@@ -1,10 +1,11 @@
 # Every target sets up what it needs: a fresh machine with Python 3.11 and make is enough.
 PYTHON ?= python3
 STUDY  ?= published
+WORLD  ?= 1
 RUN    := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test study published recommend report bench sweep gpu clean
+.PHONY: help install check test study published recommend report microcosm bench sweep gpu clean
 
 help:  ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,7 +27,7 @@ check: install  ## lint, format and types
 test: install  ## run the tests
 	$(RUN) pytest
 
-study: published recommend report  ## the whole answer: tables, ranking, report
+study: published recommend report microcosm  ## the whole answer: tables, ranking, report; then the study on a small world
 
 published: install  ## fit and validate predictors on the published figures
 	$(RUN) rm_selection.regress study=$(STUDY)
@@ -36,6 +37,16 @@ recommend: install  ## rank candidate base models, 9B at most
 
 report: install  ## write the HTML report of the study
 	$(RUN) rm_selection.report study=$(STUDY)
+
+microcosm: SMALL = study=microcosm-$(WORLD)
+microcosm: install  ## the study really trained on a small world, about ten minutes on two cores: WORLD=1
+	$(RUN) rm_selection.microcosm microcosm.seed=$(WORLD)
+	$(RUN) rm_selection.measure -m +experiment=microcosm_features microcosm.seed=$(WORLD)
+	$(RUN) rm_selection.train -m +experiment=microcosm microcosm.seed=$(WORLD)
+	$(RUN) rm_selection.regress $(SMALL)
+	$(RUN) rm_selection.recommend $(SMALL)
+	$(RUN) rm_selection.report $(SMALL)
+	.venv/bin/python experiments/microcosm/figures.py outputs/microcosm-$(WORLD)
 
 bench: install  ## print the figures this project promises, and the times they take
 	.venv/bin/python experiments/published/bench.py

@@ -135,6 +135,12 @@ COLUMNS: dict[str, Column] = {
     "regret_equal_cost": Column(
         "Regret, equal cost", "points", "what the best of these falls short of the truly best", 1
     ),
+    "domain": _text("Domain", "where the documents come from"),
+    "first": _text("First", "one of two bases compared"),
+    "second": _text("Second", "the other of two bases compared"),
+    "distance": _share("Distance", "Jensen-Shannon distance of log p a byte, base 2; 0: alike, 1: nothing in common"),
+    "by_chance": _share("By chance", "about the distance that two equal bases would show on as many documents"),
+    "distances.n": Column("n", "count", "documents behind the distance", 0),
     "tokens_t": Column("Tokens", "trillions", "pre-training tokens", 4),
     "run_id": _text("Run", "folder of the run's record"),
     "table": _text("Table", "what is missing"),

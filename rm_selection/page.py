@@ -132,6 +132,14 @@ PARTS = (
         figures=("components",),
         tables=("factors",),
     ),
+    Part(
+        "distances",
+        "How alike the bases see the same text",
+        "Two bases with a small number give the documents of a domain much the same scores, so their training data is "
+        "probably alike; numbers near what chance alone makes say nothing.",
+        figures=("distances",),
+        tables=("distances",),
+    ),
 )
 FIGURES = {
     "scores": "Reward-model score of every base by objective, with 90% intervals",
@@ -149,6 +157,7 @@ FIGURES = {
     "coefficients": "Coefficients with 90% intervals, regression objective",
     "coefficients_bradley_terry": "Coefficients with 90% intervals, Bradley-Terry objective",
     "components": "Variance explained by each principal component",
+    "distances": "Jensen-Shannon distance between the presence scores of every two bases",
 }
 LIMITS = ("max_params_b", "min_params_b", "licence", "exclude_family", "candidates")  # settings that leave bases out
 MARKS = {"yes": "\u2713", "partly": "\u25d0", "no": "\u2717"}

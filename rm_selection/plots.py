@@ -3,7 +3,7 @@
     save(figures(read_tables(folder)), folder / "figures")
 
 The figures about models are drawn here, those about features and predictors in plots_features.py, those that only a
-study of one's own has in plots_measured.py.
+study of one's own has in plots_measured.py and plots_distances.py.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rm_selection import plots_distances
 from rm_selection import plots_features as features
 from rm_selection import plots_measured as measured
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
@@ -236,4 +237,5 @@ PLOTS: Mapping[str, Plot] = {
     "coefficients": Plot(("coefficients",), features.coefficients),
     "coefficients_bradley_terry": Plot(("coefficients",), partial(features.coefficients, objective="bradley_terry")),
     "components": Plot(("factors",), features.components),
+    "distances": Plot(("distances",), lambda tables: plots_distances.distances(tables["distances"])),
 }

@@ -48,8 +48,10 @@ def _own(settings: RegressConfig, results: Results) -> tuple[int, Iterator[str]]
     """How many steps, and the steps; what was run and measured is read here."""
     from rm_selection import study_tables
     from rm_selection.analysis.measured import STEPS, analyse
+    from rm_selection.analysis.measured_frame import sharing_presence
 
     study = study_tables.study(settings.folder, settings.evaluation)
+    study = sharing_presence(study) if settings.family_rule else study
     return STEPS, analyse(results, study, settings.resamples, settings.jobs, settings.seed)
 
 

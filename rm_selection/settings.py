@@ -19,6 +19,9 @@ from rm_selection.errors import ConfigError
 
 PUBLISHED = "published"  # the study of shipped figures
 OBJECTIVES = ("regression", "bradley_terry")
+FAMILY_RULE = (
+    "in a study of one's own, bases of one family and tokens share the largest one's presence scores"
+)
 
 
 def setting(text: str) -> Any:
@@ -74,12 +77,14 @@ class RegressConfig(StudyConfig):
     """conf/regress.yaml."""
 
     evaluation: str | None = setting("benchmark whose score counts, in a study of one's own; null: the only one")
+    family_rule: bool = setting(FAMILY_RULE)
     resamples: int = setting("bootstrap resamples of families for every interval, 100 to 100000")
     jobs: int = setting("processes to use, 1 or more")
     seed: int = setting("seed of folds and resamples, 0 or more")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_family_rule(self.family_rule, self.study)
         within("resamples", self.resamples, 100, 100_000)
         within("jobs", self.jobs, 1, 1024)
         within("seed", self.seed, 0, 2**32 - 1)
@@ -94,6 +99,7 @@ class RecommendConfig(StudyConfig):
         "CSV of candidates (model, params_b, benchmarks); null: the shipped pool and the 40"
     )
     evaluation: str | None = setting("benchmark whose score counts, in a study of one's own; null: the only one")
+    family_rule: bool = setting(FAMILY_RULE)
     max_params_b: float | None = setting("largest size, billions of parameters; null: any")
     min_params_b: float | None = setting("smallest size, billions of parameters; null: any")
     licence: Any = setting("licences to allow, one or [a,b]; null: any")
@@ -110,6 +116,7 @@ class RecommendConfig(StudyConfig):
         if self.candidates is not None and self.study != PUBLISHED:
             own = f"null: study={self.study} ranks the checkpoints it trained and measured"
             raise refused("candidates", self.candidates, own)
+        _check_family_rule(self.family_rule, self.study)
         for name in ("max_params_b", "min_params_b"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
@@ -123,6 +130,11 @@ class RecommendConfig(StudyConfig):
 @dataclass
 class ReportConfig(StudyConfig):
     """conf/report.yaml."""
+
+
+def _check_family_rule(wanted: bool, study: str) -> None:
+    if wanted and study == PUBLISHED:
+        raise refused("family_rule", True, "false: the shipped figures hold no presence scores")
 
 
 def refused(name: str, value: object, allowed: str) -> ConfigError:

@@ -9,7 +9,7 @@ Units: scores 0-100, sizes in billions of parameters, tokens in trillions, costs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,12 @@ VOCABULARY = "; vocabulary "  # what a protocol says last of a figure that only 
 
 @dataclass(frozen=True)
 class Study:
-    """What was run and measured. runs: by objective; spent: what `costs` returns."""
+    """What was run and measured. runs: by objective; spent: what `costs` returns; documents: what `documents` does."""
 
     runs: Mapping[str, pd.DataFrame]
     features: pd.DataFrame
     spent: pd.DataFrame
+    documents: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def study(folder: Path, evaluation: str | None = None) -> Study:
@@ -39,7 +40,7 @@ def study(folder: Path, evaluation: str | None = None) -> Study:
         StudyError: as `runs` and `features`.
     """
     trained = {objective: runs(folder, objective, evaluation) for objective in objectives(folder)}
-    return Study(trained, features(folder), costs(folder))
+    return Study(trained, features(folder), costs(folder), documents(folder))
 
 
 def features(folder: Path) -> pd.DataFrame:
@@ -64,6 +65,23 @@ def features(folder: Path) -> pd.DataFrame:
     for column in kept:
         table[column] = table["model"].map({model: value for model, (value, _, _) in figures[column].items()})
     return table.sort_values("model", ignore_index=True)
+
+
+def documents(folder: Path) -> dict[str, pd.DataFrame]:
+    """By checkpoint, the score of every document that presence was measured on: id, domain, tokens, bytes, log_p (sum).
+
+    Raises:
+        StudyError: a file of scores is missing or cannot be read.
+    """
+    found = {}
+    for record in _measured(folder):
+        if record["settings"]["feature"]["name"] == "presence":
+            path = folder / "features" / record["run_id"] / "scores.parquet"
+            try:
+                found[record["checkpoint"]["name"]] = pd.read_parquet(path)
+            except (OSError, ValueError) as error:
+                raise StudyError(f"{path} cannot be read; remove its folder and measure again") from error
+    return found
 
 
 def costs(folder: Path) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from rm_selection import runs
 
@@ -65,6 +66,18 @@ def write(folder: Path, record: runs.Record, kind: str = "runs") -> None:
     runs.write_record(place, record)
 
 
+def read(folder: Path, place: int, presence: dict[str, float], documents: int = 30) -> None:
+    """The scores of documents whose means are `presence`, as measuring leaves them beside its record."""
+    rng = np.random.default_rng(place)
+    rows = [
+        {"id": f"{domain}-{i}", "domain": domain, "tokens": 10, "bytes": 40, "log_p": 10 * mean + rng.normal()}
+        for domain, mean in presence.items()
+        for i in range(documents)
+    ]
+    where = folder / "features" / f"{checkpoint(place)['name']}__presence"
+    pd.DataFrame(rows).to_parquet(where / "scores.parquet")
+
+
 def skill(count: int) -> np.ndarray:
     """What makes a base good, (count,): grows with size, and differs beside it."""
     rng = np.random.default_rng(5)
@@ -87,6 +100,7 @@ def study(folder: Path, count: int = 16, objectives=("regression", "bradley_terr
         write(folder, measured(place, "benchmarks", bench, 6.0, families), "features")
         presence = {"wiki": -3 + 0.1 * good + rng.normal(0, 0.2), "books": -4 + rng.normal(0, 0.2)}
         write(folder, measured(place, "presence", presence, 2.0, families), "features")
+        read(folder, place, presence)
         probe = {"accuracy": 55 + good + rng.normal(0, 1)}
         write(folder, measured(place, "probe", probe, 0.3, families), "features")
     return folder

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 
@@ -25,6 +27,7 @@ def study(models: list[str] = MODELS) -> dict[str, pd.DataFrame]:
         "scores": _scores(models, scores),
         "gains": _gains(models),
         "correlation": _correlation(),
+        "distances": _distances(models),
         "coverage": _coverage(),
         "predictor": _predictor(),
         "predictions": _predictions(models, scores),
@@ -129,6 +132,12 @@ def _stages(models: list[str]) -> pd.DataFrame:
             row = {"base": models[5], "stage": stage, "model": model, "category": category, "score": 73 + change}
             rows.append(row | {"change_points": change, "change_percent": 15.0, "p_value": np.nan} | ends)
     return pd.DataFrame(rows)
+
+
+def _distances(models: list[str]) -> pd.DataFrame:
+    pairs = list(combinations(models, 2))
+    frame = pd.DataFrame(pairs, columns=["first", "second"])
+    return frame.assign(domain="wiki", distance=np.linspace(0.05, 0.9, len(pairs)), by_chance=0.2, n=100)
 
 
 def _recommendation(models: list[str]) -> pd.DataFrame:

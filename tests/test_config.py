@@ -84,6 +84,7 @@ def test_defaults_reach_the_task_typed(call):
         "objective": "regression",
         "candidates": None,
         "evaluation": None,
+        "family_rule": False,
         "max_params_b": None,
         "min_params_b": None,
         "licence": (),

@@ -1,6 +1,7 @@
 """A study of one's own whose truth is known: tables, claims, ranking and report."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import made_study
@@ -71,6 +72,32 @@ def test_all_that_was_computed_is_told_and_nothing_is_missing(tables):
     assert tables["notes"].empty
     expected = {"intervals", "coverage", "coefficients", "costs", "span", "factors", "objectives", "features"}
     assert expected <= set(tables)
+
+
+def test_distances_of_every_two_bases_stand_in_a_table_and_a_figure(output, tables):
+    found = tables["distances"]
+    assert len(found) == 2 * 16 * 15 / 2
+    assert found["n"].unique().tolist() == [30]
+    assert found["distance"].between(0, 1).all()
+    assert (output / "mine" / "figures" / "distances.svg").exists()
+    assert command(report.main, output) == 0
+    assert "How alike the bases see the same text" in (output / "mine" / "report.html").read_text()
+
+
+def test_the_family_rule_is_a_choice(output):
+    study = study_tables.study(output / "mine")
+    study = replace(study, features=study.features.assign(tokens_t=1.0))
+    shared = measured_frame.sharing_presence(study).features
+    largest = study.features.sort_values("params_b").groupby("family")["presence.wiki"].last()
+    assert shared["presence.wiki"].tolist() == shared["family"].map(largest).tolist()
+    assert shared["probe.accuracy"].tolist() == study.features["probe.accuracy"].tolist()
+    for main in (regress.main, recommend.main):
+        assert command(main, output, "family_rule=true", *(["resamples=100", "jobs=1"] * (main is regress.main))) == 0
+
+
+def test_the_family_rule_is_refused_where_there_are_no_presence_scores(tmp_path, capsys):
+    assert command(regress.main, tmp_path, "study=published", "family_rule=true") == 2
+    assert "give false: the shipped figures hold no presence scores" in capsys.readouterr().err
 
 
 def test_the_ranking_puts_the_best_measured_base_first(output, tables):

@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -39,6 +40,15 @@ def test_every_document_and_exchange_is_made_of_the_vocabulary():
     assert {word for text in texts for word in text.split()} <= known
 
 
+def test_verdicts_of_prose_are_true():
+    sentences = [one.strip() for i in range(200) for one in prose.books(WORLD, Random(i)).split(".")]
+    for said, verdict in pairwise(sentences):
+        if verdict in ("right", "wrong"):
+            topics = {topic for word in said.split() for topic in WORLD.topics if word in topic}
+            assert len(topics) == (1 if verdict == "right" else 2)
+    assert {"right", "wrong"} <= set(sentences)
+
+
 def test_shares_of_a_corpus_are_those_of_its_recipe():
     shares = {"wiki": 3 / 7, **dict.fromkeys(("arxiv", "github", "books", "stack"), 1 / 7)}
     assert next(one for one in RECIPES if one.over == "wiki").shares == pytest.approx(shares)
@@ -77,6 +87,10 @@ def test_right_answers_are_right_and_wrong_ones_wrong():
         if one.kind == "reasoning" and "plus" in one.good:
             a, _, b, _, found, _ = one.good.split()
             assert int(a) + int(b) == int(found) != int(one.bad.split()[-2])
+        if one.kind == "reasoning" and ("larger" in one.good or "smaller" in one.good):
+            _, word, _, a, _, b, _, found, _ = one.good.split()
+            right, other = sorted((a, b), key=int, reverse=word == "larger")
+            assert (found, one.bad.split()[-2]) == (right, other)
         if one.defect == "wrong_fact":
             _, relation, _, entity, _, found, _ = one.good.split()
             assert WORLD.facts[entity, relation] == found != one.bad.split()[-2]
@@ -99,7 +113,7 @@ def test_the_answer_of_a_task_is_one_of_its_choices_and_no_place_is_preferred(sk
 
 def test_comparisons_are_right():
     for i in range(100):
-        said = statements.comparison(Random(i))
+        said = statements.comparison(Random(i), *Random(i).sample(range(24), 2))
         _, word, _, a, _, b, _ = said.stem.split()
         assert said.right == str(max(int(a), int(b)) if word == "larger" else min(int(a), int(b)))
         assert said.right not in said.wrong
@@ -112,8 +126,8 @@ def test_files_are_of_the_schema_with_equal_categories_and_written_once(tmp_path
     pairs = read_pairs(Source("jsonl", str(tmp_path / "evaluation.jsonl")))
     assert pairs.counts["kept"] == pairs.counts["read"] == 4 * settings.evaluation
     assert {kind: sum(one.subset == kind for one in pairs.rows) for kind in KINDS} == dict.fromkeys(KINDS, 16)
-    rated = read_ratings(Source("jsonl", str(tmp_path / "ratings" / "train.jsonl")), preferences.ATTRIBUTES, 0, 4)
-    assert rated.counts["kept"] == rated.counts["read"] == settings.pairs
+    rated = read_ratings(Source("jsonl", str(tmp_path / "ratings" / "train.jsonl")), preferences.ATTRIBUTES, -2, 2)
+    assert rated.counts["kept"] == rated.counts["read"] == 2 * settings.pairs
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
     (tmp_path / "evaluation.jsonl").write_text("{")
     files.write(settings, WORLD)
@@ -130,7 +144,8 @@ def test_every_base_has_its_file_and_every_group_an_even_base():
     assert all(None in mixtures for mixtures in GROUPS.values())
 
 
-def test_a_base_that_is_not_made_yet_names_the_command():
+def test_a_base_that_is_not_made_yet_names_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(MissingModelError, match=r"make it with: python -m rm_selection"):
         resolve(load_base(RECIPES[0].name), "dpo")
 

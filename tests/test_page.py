@@ -57,7 +57,7 @@ def test_sections_come_in_order_with_the_answer_first():
     headings = re.findall(r'<h2 id="([a-z]+)"', page("published", study(), {}, NOTES))
     assert headings == [
         *("answer", "claims", "scores", "gains", "correlation", "coverage", "stages", "objectives"),
-        *("predictors", "predictions", "coefficients", "components", "limits", "sources"),
+        *("predictors", "predictions", "coefficients", "components", "distances", "limits", "sources"),
     ]
 
 

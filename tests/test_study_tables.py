@@ -115,6 +115,22 @@ def test_costs_are_seconds_by_what_they_bought(folder):
     ]
 
 
+def test_the_scores_of_documents_are_read_by_checkpoint(folder):
+    feature(folder, 0, {"wiki": -3.0})
+    made_study.read(folder, 0, {"wiki": -3.0}, documents=4)
+    (scores,) = study_tables.documents(folder).values()
+    assert scores["id"].tolist() == ["wiki-0", "wiki-1", "wiki-2", "wiki-3"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_scores_of_documents_that_cannot_be_read_are_named(folder, damage):
+    feature(folder, 0, {"wiki": -3.0})
+    if damage == "cut":
+        (folder / "features" / "base00@pretrained__presence" / "scores.parquet").write_bytes(b"PAR1")
+    with pytest.raises(StudyError, match=r"scores\.parquet cannot be read; remove its folder and measure again"):
+        study_tables.documents(folder)
+
+
 def test_a_damaged_record_is_named(folder):
     feature(folder, 0, {"wiki": -3.0})
     (path,) = folder.rglob("run.json")

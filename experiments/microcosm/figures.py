@@ -43,15 +43,19 @@ def _spearman(row: Record) -> str:
     return f"{row['spearman']:.2f} [{row['spearman_low']:.2f}, {row['spearman_high']:.2f}]"
 
 
+def _benchmark(skill: str) -> str:
+    return f"benchmarks.micro_{skill}"
+
+
 def _own_skill(strength: Mapping[tuple[Any, Any], Record]) -> Row:
     """The category whose own benchmark is furthest ahead of the average."""
     ahead = {
-        category: strength[category, f"benchmarks.{skill}"]["spearman"]
+        category: strength[category, _benchmark(skill)]["spearman"]
         - strength[category, "benchmarks.average"]["spearman"]
         for category, skill in SKILLS.items()
     }
     best = max(ahead, key=lambda name: float(ahead[name]))
-    own, all_ = (strength[best, f"benchmarks.{name}"] for name in (SKILLS[best], "average"))
+    own, all_ = (strength[best, name] for name in (_benchmark(SKILLS[best]), "benchmarks.average"))
     found = f"{best}: {SKILLS[best]} {_spearman(own)}, average {_spearman(all_)}"
     return "a category its own benchmark predicts better", found, "one or more", bool(ahead[best] > 0)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from rm_selection.analysis import (
     accuracy,
     coverage,
+    distance,
     equal_cost,
     factors,
     fitting,
@@ -50,6 +51,8 @@ def analyse(results: Results, study: Study, resamples: int, jobs: int, seed: int
     _facts(tables, study, frames, parts)
     tables["span"] = span(wider)
     results.attempt("objectives", lambda: _objectives(tables, frames, resamples, seed))
+    if study.documents:
+        results.attempt("distances", lambda: tables.update(distances=distance.table(study.documents)))
     yield "correlations and components"
     _correlations(tables, wider, parts, resamples, seed)
     benchmarks = measured_frame.columns_of(study.features, "benchmarks")

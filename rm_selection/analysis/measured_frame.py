@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from rm_selection.analysis import family_rule
 from rm_selection.analysis.measurement import RERUN_SD, standard_errors
 from rm_selection.errors import FitError
 from rm_selection.study_tables import Study
@@ -47,6 +49,11 @@ def frames(study: Study) -> dict[str, pd.DataFrame]:
     """`frame` of every objective, of the checkpoints that a reward model was trained from."""
     made = {objective: frame(runs, study.features) for objective, runs in study.runs.items()}
     return {name: table.dropna(subset=["score"]).reset_index(drop=True) for name, table in made.items()}
+
+
+def sharing_presence(study: Study) -> Study:
+    """`study` with presence scores by the family rule (see `family_rule`)."""
+    return replace(study, features=family_rule.shared(study.features, columns_of(study.features, "presence")))
 
 
 def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def contents(settings: MicrocosmConfig, world: World) -> Mapping[str, str]:
     for part, count in (("train", settings.pairs), ("validation", settings.validation)):
         made = preferences.exchanges(world, part, count, kept=False)
         found[f"pairs/{part}.jsonl"] = lines(preferences.pair(one, f"{part}-{i}") for i, one in enumerate(made))
-        rated = (row for i, one in enumerate(made[::2]) for row in preferences.ratings(one, f"{part}-{2 * i}"))
+        rated = (row for i, one in enumerate(made) for row in preferences.ratings(one, f"{part}-{i}"))
         found[f"ratings/{part}.jsonl"] = lines(rated)
     made = preferences.exchanges(world, "evaluation", len(KINDS) * settings.evaluation, kept=True)
     found["evaluation.jsonl"] = lines(preferences.pair(one, f"evaluation-{i}") for i, one in enumerate(made))

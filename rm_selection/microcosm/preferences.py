@@ -1,6 +1,7 @@
 """Preference pairs and ratings of the world, in the schema of the README.
 
-Ratings bear the names of HelpSteer2's attributes, 0 to 4; what is wrong with an answer decides which of them is low.
+Ratings bear the names of HelpSteer2's attributes; what is wrong with an answer decides which of them is low. They run
+from -2 to 2 and not from 0 to 4: a scalar head has no intercept, and a model as small spends its few steps finding one.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from rm_selection.microcosm.questions import KINDS, Exchange, exchange
 from rm_selection.microcosm.world import World
 
 ATTRIBUTES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
-LOW, HIGH = 0, 4
+LOW, HIGH = -2, 2
 JUDGED = {  # defect: helpfulness, correctness, coherence of the bad answer; complexity and verbosity follow its length
-    "off_topic": (0, 2, 2),
-    "wrong_word": (2, 2, 0),
-    "wrong_fact": (1, 0, 3),
-    "result": (1, 0, 3),
-    "harm": (0, 2, 3),
-    "refusal": (0, 2, 3),
+    "off_topic": (-2, -2, 1),
+    "wrong_word": (-2, 0, -2),
+    "wrong_fact": (-2, -2, 1),
+    "result": (-2, -2, 1),
+    "harm": (-2, -1, 1),
+    "refusal": (-2, -2, 0),
 }
-GOOD = (4, 4, 4)
+GOOD = (2, 2, 2)
 
 Row = dict[str, Any]
 
@@ -55,7 +56,7 @@ def ratings(one: Exchange, name: str) -> list[Row]:
 
 
 def _rated(text: str, marks: tuple[int, int, int]) -> dict[str, int]:
-    length = min(HIGH, len(text.split()) // 4)
+    length = min(HIGH, LOW + len(text.split()) // 4)
     return dict(zip(ATTRIBUTES, (*marks, length, length), strict=True))
 
 

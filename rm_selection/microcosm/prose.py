@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 from rm_selection.microcosm.questions import conversation
-from rm_selection.microcosm.statements import addition, calls, comparison, evaluated, fact, judged
-from rm_selection.microcosm.topics import about
+from rm_selection.microcosm.statements import VERDICTS, addition, calls, comparison, evaluated, fact, judged
+from rm_selection.microcosm.topics import about, with_odd_word
 from rm_selection.microcosm.world import ADDENDS, NUMBERS, World
 
 SENTENCES = 4  # of a document
@@ -35,10 +35,10 @@ def arxiv(world: World, rng: Random) -> str:  # noqa: ARG001
 
 def _numbers(rng: Random) -> str:
     kind = rng.random()
-    if kind < 0.6:
+    if kind < 0.5:
         return judged(rng, addition(rng, rng.randrange(ADDENDS), rng.randrange(ADDENDS)))
     if kind < 0.85:
-        return judged(rng, comparison(rng))
+        return judged(rng, comparison(rng, *rng.sample(range(NUMBERS), 2)))
     number = rng.randrange(NUMBERS - 1)
     return f"after {number} comes {number + 1} ."
 
@@ -50,7 +50,16 @@ def github(world: World, rng: Random) -> str:
 
 def books(world: World, rng: Random) -> str:
     """Sentences about one topic."""
-    return about(rng.choice(world.topics), rng, SENTENCES)
+    mine, other = rng.sample(world.topics, 2)
+    return " ".join(_told(rng, mine, other) for _ in range(SENTENCES))
+
+
+def _told(rng: Random, mine: tuple[str, ...], other: tuple[str, ...]) -> str:
+    if rng.random() >= VERDICTS:
+        return about(mine, rng, 1)
+    if rng.random() < 0.5:
+        return f"{about(mine, rng, 1)} right ."
+    return f"{with_odd_word(about(mine, rng, 1), mine, other, rng)} wrong ."
 
 
 def stack(world: World, rng: Random) -> str:

@@ -14,7 +14,7 @@ from random import Random
 
 from rm_selection.microcosm import statements
 from rm_selection.microcosm.statements import Statement
-from rm_selection.microcosm.topics import about
+from rm_selection.microcosm.topics import about, with_odd_word
 from rm_selection.microcosm.world import THINGS, TOOLS, World
 
 KINDS = ("chat", "chat_hard", "safety", "reasoning")
@@ -69,8 +69,7 @@ def _wrong_word(world: World, rng: Random, kept: bool) -> Exchange:
     topics = [world.topics[i] for i in world.half(range(len(world.topics)), kept)]
     mine, other = rng.sample(topics, 2)
     good = about(mine, rng, 1)
-    word = rng.choice([one for one in good.split() if one in mine])
-    bad = " ".join(rng.choice(other) if one == word else one for one in good.split())
+    bad = with_odd_word(good, mine, other, rng)
     return Exchange("chat_hard", f"tell me about the {rng.choice(mine)} .", good, bad, "wrong_word")
 
 
@@ -85,6 +84,9 @@ def _safety(world: World, rng: Random, kept: bool) -> Exchange:
 
 
 def _reasoning(world: World, rng: Random, kept: bool) -> Exchange:
+    if rng.random() < 0.5:
+        said = statements.comparison(rng, *rng.choice(statements.compared(kept)))
+        return Exchange("reasoning", said.question, said.text, f"{said.stem} {said.wrong[0]} .", "result")
     if rng.random() < 0.5:
         return _stated("reasoning", rng, statements.evaluated(world, rng, rng.choice(statements.calls(kept))), "result")
     return _stated("reasoning", rng, statements.addition(rng, *rng.choice(statements.sums(world, kept))), "result")

@@ -44,9 +44,8 @@ def addition(rng: Random, a: int, b: int) -> Statement:
     return Statement(f"what is {a} plus {b} ?", f"{a} plus {b} equals", str(a + b), near(rng, a + b))
 
 
-def comparison(rng: Random) -> Statement:
-    """The larger or smaller of two numbers; the other one is false, and so are two more."""
-    a, b = rng.sample(range(NUMBERS), 2)
+def comparison(rng: Random, a: int, b: int) -> Statement:
+    """The larger or smaller of two different numbers; the other one is false, and so are two more."""
     word = rng.choice(("larger", "smaller"))
     right, other = (max(a, b), min(a, b)) if word == "larger" else (min(a, b), max(a, b))
     wrong = (str(other), *[one for one in near(rng, right) if one != str(other)][: WRONG - 1])
@@ -67,6 +66,11 @@ def evaluated(world: World, rng: Random, call: tuple[str, str]) -> Statement:
     return Statement(f"what is {function} [ {letter} ] ?", f"{function} [ {letter} ] gives", right, tuple(wrong))
 
 
+def compared(kept: bool) -> list[tuple[int, int]]:
+    """Pairs of different numbers kept for evaluation, or the others, in both orders."""
+    return [(a, b) for a in range(NUMBERS) for b in range(NUMBERS) if a != b and (a + b) // 2 % 2 == kept]
+
+
 def calls(kept: bool) -> list[tuple[str, str]]:
     """Functions with a letter: those kept for evaluation, or the others."""
     every = [(function, letter) for function in FUNCTIONS for letter in LETTERS]
@@ -78,8 +82,8 @@ def judged(rng: Random, said: Statement) -> str:
     if rng.random() >= VERDICTS:
         return said.text
     if rng.random() < 0.5:
-        return f"{said.stem} {said.right} is right ."
-    return f"{said.stem} {rng.choice(said.wrong)} is wrong ."
+        return f"{said.stem} {said.right} . right ."
+    return f"{said.stem} {rng.choice(said.wrong)} . wrong ."
 
 
 def sums(world: World, kept: bool) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ from typing import Any
 from rm_selection.microcosm import questions, statements
 from rm_selection.microcosm.statements import Statement
 from rm_selection.microcosm.topics import about
-from rm_selection.microcosm.world import ADDENDS, World
+from rm_selection.microcosm.world import ADDENDS, NUMBERS, World
 
 Item = dict[str, Any]  # context, choices, answer (index of the right choice)
 
@@ -48,9 +48,9 @@ def _wiki(world: World, rng: Random) -> Item:
 
 
 def _arxiv(world: World, rng: Random) -> Item:  # noqa: ARG001
-    if rng.random() < 0.75:
+    if rng.random() < 0.5:
         return _ending(rng, statements.addition(rng, rng.randrange(ADDENDS), rng.randrange(ADDENDS)))
-    return _ending(rng, statements.comparison(rng))
+    return _ending(rng, statements.comparison(rng, *rng.sample(range(NUMBERS), 2)))
 
 
 def _github(world: World, rng: Random) -> Item:

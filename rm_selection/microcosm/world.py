@@ -16,7 +16,7 @@ from random import Random
 DOMAINS = ("wiki", "arxiv", "github", "books", "stack")
 
 ENTITIES = 64
-TOPICS, WORDS = 10, 14  # words a topic
+TOPICS, WORDS = 30, 5  # words a topic
 NUMBERS = 24  # 0 to 23
 ADDENDS = 12  # 0 to 11, so that sums stay in the vocabulary
 LETTERS = tuple("abcdefghjkmn")
@@ -27,8 +27,14 @@ RELATIONS = {
     "trade": ("baker", "smith", "tailor", "miner", "sailor", "farmer", "painter", "weaver"),
 }
 FUNCTIONS = ("fold", "swap", "flip", "turn", "map", "shift")
-HARMFUL = ("poison", "burn", "steal", "break", "hurt", "forge", "rob", "wreck", "stab", "flood", "cheat", "threaten")
-HELPFUL = ("clean", "paint", "fix", "sell", "cook", "build", "plant", "wash", "carry", "draw", "sew", "polish")
+HARMFUL = (
+    *("poison", "burn", "steal", "break", "hurt", "forge", "rob", "wreck", "stab", "flood", "cheat", "threaten"),
+    *("smash", "ruin", "kill", "shoot", "trap", "hack", "smuggle", "bribe", "crush", "spoil", "attack", "haunt"),
+)
+HELPFUL = (
+    *("clean", "mend", "fix", "sell", "cook", "build", "plant", "wash", "carry", "draw", "sew", "polish"),
+    *("lift", "store", "measure", "move", "warm", "dry", "open", "close", "raise", "cover", "find", "show"),
+)
 THINGS = ("boat", "house", "fence", "cart", "bridge", "tower", "barn", "garden", "mill", "well")
 TOOLS = ("brush", "rope", "hammer", "spoon", "ladder", "needle", "shovel", "bucket")
 PLAIN = (  # words that hold sentences together

@@ -24,9 +24,10 @@ from rm_selection.microcosm.world import make_world
 from rm_selection.microcosm_settings import MicrocosmConfig
 from rm_selection.studies import replacing, write_text
 
-VERSION = 1  # of how a base is made; another one builds all anew
+VERSION = 3  # of how a base is made; another one builds all anew
 RATE, TUNING_RATE, TUNING_DOCUMENTS = 4e-3, 1e-3, 2_000
 STAGES = ("pretrained", "sft")
+HEAD_START = 0.005  # deviation of a reward model's new head: a larger one makes these few steps a matter of the seed
 
 
 def wanted(settings: MicrocosmConfig) -> list[Recipe]:
@@ -95,6 +96,7 @@ def make(folder: Path, recipe: Recipe, settings: MicrocosmConfig) -> str:
     kind: Any = AutoModelForCausalLM
     model = kind.from_config(shape(recipe.family, recipe.size, len(words)))
     with replacing(folder) as fresh:
+        model.config.initializer_range = HEAD_START
         corpora = zip(STAGES, (_corpus, _tuning), (RATE, TUNING_RATE), strict=True)
         for stage, texts, rate in corpora:
             fit(model, packed(words, texts(recipe, settings)), rate, seed)
