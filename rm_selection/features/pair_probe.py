@@ -1,12 +1,13 @@
-"""The cross-validated margins of a ridge Bradley-Terry probe on hidden states of pairs.
+"""The cross-validated margins of a ridge Bradley-Terry probe on views of pairs: hidden states, likelihoods.
 
-Depth, pooling and penalty are chosen for each outer fold by the mean log loss of its inner folds, the prompts of which
+View and penalty are chosen for each outer fold by the mean log loss of its inner folds, the prompts of which
 are all others than those judged; of equals the stronger penalty. The differences are divided by their root mean square
 in each dimension, over all pairs: no label enters, since signs do not count.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,29 +40,29 @@ def scaled(differences: Array) -> Array:
     return differences / np.where(size > 0, size, 1)
 
 
-def probe(differences: Array, names: tuple[str, ...], folds: Folds) -> Probed:
+def probe(views: Mapping[str, Array], folds: Folds) -> Probed:
     """Probe pairs.
 
     Args:
-        differences: (n, v, d) states of chosen minus rejected.
-        names: of the v views.
+        views: by name, what is known of each pair as a difference of chosen and rejected, (n, width of the view).
         folds: of the n pairs.
 
     Raises:
         FitError: a fit does not converge.
     """
-    width = differences.shape[2]
+    names = list(views)
     losses, margins = [], []
-    for view in range(len(names)):
-        axes = along_axes(scaled(differences[:, view]))
+    for differences in views.values():
+        width = differences.shape[1]
+        axes = along_axes(scaled(differences))
         loss = _inner_losses(axes, width, folds)
         losses.append(loss)
         margins.append(_outer_margins(axes, width * np.array(PENALTIES)[loss.argmin(axis=1)], folds))
     table = np.stack(losses, axis=1)  # (outer, v, penalties)
     best = [np.unravel_index(one.argmin(), one.shape) for one in table]
-    views = np.array([view for view, _ in best])
+    chosen = np.array([view for view, _ in best])
     fold_of = folds.held.argmax(axis=1)
-    picked = np.stack(margins)[views[fold_of], np.arange(len(fold_of))]
+    picked = np.stack(margins)[chosen[fold_of], np.arange(len(fold_of))]
     choices = [(names[view], PENALTIES[penalty]) for view, penalty in best]
     return Probed(picked, dict(zip(names, margins, strict=True)), choices)
 

@@ -16,6 +16,7 @@ from rm_selection.features.ridge import along_axes
 from rm_selection.features.transferability import doubled, h_score, logme
 
 VIEW = "last_token"  # of LogME and the H-score: fixed, since a view chosen by labels would flatter them
+LIKELIHOODS = "likelihoods"  # the view that holds the margins which need no fit
 ROOM = 2  # pairs a dimension, below which the H-score is near its greatest whatever the labels
 
 Array = NDArray[np.floating[Any]]
@@ -45,8 +46,10 @@ def pair_scores(states: PairStates, folds: Folds, seed: int) -> tuple[dict[str, 
         FitError: a fit does not converge.
     """
     differences = states.views[:, 0] - states.views[:, 1]
-    probed = probe(differences, states.names, folds)
-    margins = {"accuracy": probed.margins, **_zero_shot(states)}
+    zero_shot = _zero_shot(states)
+    hidden = {name: differences[:, view] for view, name in enumerate(states.names)}
+    probed = probe(hidden | {LIKELIHOODS: np.column_stack(list(zero_shot.values()))}, folds)
+    margins = {"accuracy": probed.margins, **zero_shot}
     baselines = {"longer_in_tokens": _less(states.tokens), "longer_in_characters": _less(states.characters)}
     views = {f"accuracy_{name}": margin for name, margin in probed.views.items()}
     columns = {name: right(margin) for name, margin in (margins | baselines | views).items()}

@@ -14,7 +14,7 @@ from rm_selection.measure_settings import ProbeConfig
 
 MANY = 0.05  # share of rows that a base cannot read, beyond which its figures stand apart
 HOW = {
-    "accuracy": "pairs a ridge Bradley-Terry probe of hidden states gets right out of fold, 0-100",
+    "accuracy": "pairs a ridge Bradley-Terry probe of hidden states or likelihoods gets right out of fold, 0-100",
     "zero_shot": "pairs whose chosen response has the greater log p, 0-100",
     "zero_shot_per_token": "pairs whose chosen response has the greater mean log p a token, 0-100",
     "implicit_reward": "pairs whose chosen response gained more log p over the reference {reference}, 0-100",
