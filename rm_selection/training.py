@@ -28,7 +28,7 @@ from rm_selection.reward_model import RewardModel, describe, reload
 from rm_selection.scoring import memory_reported
 from rm_selection.training_state import State
 
-WAY_OUT = "lower micro_batch, set gradient_checkpointing=true or train with LoRA"
+WAY_OUT = "lower micro_batch or micro_tokens, set gradient_checkpointing=true or train with LoRA"
 
 
 def trainable(rm: RewardModel, protocol: Protocol) -> RewardModel:
@@ -77,8 +77,8 @@ def arguments(rm: RewardModel, protocol: Protocol, folder: Path, rows: int) -> d
     steps = math.ceil(protocol.epochs * math.ceil(rows / protocol.global_batch))
     return {
         "output_dir": str(folder),
-        "per_device_train_batch_size": protocol.micro_batch,
-        "gradient_accumulation_steps": protocol.global_batch // at_once,
+        "per_device_train_batch_size": protocol.global_batch,  # which batching.py cuts into micro-batches
+        "gradient_accumulation_steps": 1,
         "max_steps": min(steps, protocol.max_steps or steps),  # the Trainer alone would go on past the epochs
         "learning_rate": protocol.rate,
         "lr_scheduler_type": "constant_with_warmup",

@@ -175,6 +175,7 @@ class Work:
         return Protocol(
             global_batch=training.global_batch,
             micro_batch=training.micro_batch,
+            micro_tokens=self.settings.hardware.micro_tokens,
             epochs=objective.epochs,
             max_steps=training.max_steps,
             warmup_steps=training.warmup_steps,
