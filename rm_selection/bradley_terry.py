@@ -26,6 +26,7 @@ from rm_selection.protocol import Objective, Protocol, Run, Trained
 from rm_selection.reward_model import RewardModel
 from rm_selection.scoring import accuracy, rewards, score_tokens, tokens
 from rm_selection.sharding import Shardable
+from rm_selection.shared_prompts import grown, packed
 from rm_selection.training import arguments, fit, trainable
 
 if TYPE_CHECKING:
@@ -105,15 +106,29 @@ def trainer(rm: RewardModel, data: Sequence[Row], protocol: Protocol, run: Run) 
     return _Trainer(
         model=rm.model,
         args=RewardConfig(**settings),
-        data_collator=MicroBatches(DataCollatorForPreference(pad_token_id=rm.pad), _longer, len, protocol),
+        data_collator=_collator(rm, protocol),
         train_dataset=Dataset.from_list(list(data)),
         processing_class=rm.template.tokenizer,
     )
 
 
-def _longer(row: Row) -> int:
-    """Tokens of a pair's longer side, which TRL pads both to."""
-    return max(len(row["chosen_ids"]), len(row["rejected_ids"]))
+def _collator(rm: RewardModel, protocol: Protocol) -> MicroBatches:
+    if rm.shares_prompts:
+        return MicroBatches(_packed, lambda row: grown(_sides(row)).size, len, protocol)
+    padded = DataCollatorForPreference(pad_token_id=rm.pad)
+    return MicroBatches(padded, lambda row: max(map(len, _sides(row))), len, protocol)
+
+
+def _packed(rows: Sequence[Row]) -> dict[str, Any]:
+    """As TRL's collator, the chosen sides first, but each pair's prompt once and nothing padded."""
+    batch = packed([_sides(row) for row in rows])
+    batch["last"] = batch["last"].view(-1, 2).T.flatten()
+    margins = [row["margin"] for row in rows if "margin" in row]
+    return batch | ({"margin": torch.tensor(margins, dtype=torch.float)} if margins else {})
+
+
+def _sides(row: Row) -> tuple[list[int], list[int]]:
+    return row["chosen_ids"], row["rejected_ids"]
 
 
 def rows(rm: RewardModel, pairs: Sequence[Pair], use_margin: bool) -> tuple[list[Row], dict[str, int]]:

@@ -24,6 +24,7 @@ from rm_selection.protocol import Objective, Protocol, Run, Trained
 from rm_selection.reward_model import RewardModel
 from rm_selection.scoring import score_tokens, tokens
 from rm_selection.sharding import Shardable
+from rm_selection.shared_prompts import packed
 from rm_selection.training import arguments, fit, trainable
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ class Collator:
         }
 
 
+def packed_rows(rows: Sequence[Row]) -> dict[str, Any]:
+    """Rows end to end instead of padded, each a tree of its own; labels as the Collator's."""
+    labels = torch.tensor([row["labels"] for row in rows], dtype=torch.float32)
+    return packed([[row["input_ids"]] for row in rows]) | {"labels": labels}
+
+
 def train(
     rm: RewardModel, ratings: Sequence[Rating], validation: Sequence[Rating], protocol: Protocol, run: Run
 ) -> Trained:
@@ -91,10 +98,11 @@ def train(
 
 def trainer(rm: RewardModel, data: Sequence[Row], protocol: Protocol, run: Run) -> Trainer:
     """The Trainer over rows."""
+    collate = packed_rows if rm.shares_prompts else Collator(rm.pad)
     return _Trainer(
         model=rm.model,
         args=TrainingArguments(**arguments(rm, protocol, run.folder, len(data))),
-        data_collator=cast(Any, MicroBatches(Collator(rm.pad), lambda row: len(row["input_ids"]), _rated, protocol)),
+        data_collator=cast(Any, MicroBatches(collate, lambda row: len(row["input_ids"]), _rated, protocol)),
         train_dataset=list(data),
         processing_class=rm.template.tokenizer,
     )

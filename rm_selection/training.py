@@ -24,7 +24,7 @@ from rm_selection.adapters import adapted, is_adapter
 from rm_selection.errors import ConfigError, NonFiniteLossError
 from rm_selection.protocol import Objective, Protocol, Run, Trained
 from rm_selection.refusals import quiet
-from rm_selection.reward_model import RewardModel, describe, reload
+from rm_selection.reward_model import RewardModel, describe, reload, sharing
 from rm_selection.scoring import memory_reported
 from rm_selection.training_state import State
 
@@ -115,7 +115,7 @@ def fit(
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     settings = asdict(protocol) | {"rows": counts["kept"], "precision": rm.precision, "max_length": rm.max_length}
-    settings |= {"processes": distributed.world()}
+    settings |= {"processes": distributed.world(), "shares_prompts": rm.shares_prompts}
     state = distributed.shared(lambda: _begin(run, settings))
     describe(rm)  # so that each checkpoint is a reward model that loads
     watch = _Watch(rm, run, objective, state or State(0, 0, False, settings, (), 0, 0, 0.0))
@@ -148,7 +148,7 @@ def _begin(run: Run, settings: dict[str, Any]) -> State | None:
 def _best(rm: RewardModel, folder: Path) -> RewardModel:
     """The model with the weights of its best checkpoint, whole in every process."""
     if distributed.grouped():
-        return reload(folder, precision=rm.precision, device=str(rm.device))
+        return sharing(reload(folder, precision=rm.precision, device=str(rm.device)), rm.shares_prompts)
     restore(rm, folder)
     return rm
 

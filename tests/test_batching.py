@@ -14,7 +14,7 @@ from trl import RewardConfig, RewardTrainer
 from rm_selection import batching, bradley_terry
 from rm_selection.batching import ITEMS, MicroBatches, cut
 from rm_selection.protocol import Run
-from rm_selection.reward_model import load
+from rm_selection.reward_model import load, sharing
 from rm_selection.training import trainable
 
 LONG = [
@@ -39,8 +39,8 @@ class Steps(TrainerCallback):
             self.losses.append(logs["loss"])
 
 
-def ours(base, folder, protocol) -> Steps:
-    rm, heard = trainable(load(base), protocol), Steps()
+def ours(base, folder, protocol, shares: bool) -> Steps:
+    rm, heard = trainable(sharing(load(base), shares), protocol), Steps()
     rows, _ = bradley_terry.rows(rm, LONG, use_margin=False)
     trainer = bradley_terry.trainer(rm, rows, protocol, Run(folder))
     trainer.add_callback(heard)
@@ -74,9 +74,10 @@ def stock(base, tmp_path_factory) -> Steps:
     return heard
 
 
+@pytest.mark.parametrize("shares", [False, True])
 @pytest.mark.parametrize("change", [{}, {"micro_batch": 2}, {"micro_tokens": 150}, {"micro_tokens": 10_000}])
-def test_losses_and_gradients_are_those_of_stock_trl(base, tmp_path, stock, change):
-    found = ours(base, tmp_path, dataclasses.replace(QUICK, **change))
+def test_losses_and_gradients_are_those_of_stock_trl(base, tmp_path, stock, change, shares):
+    found = ours(base, tmp_path, dataclasses.replace(QUICK, **change), shares)
     assert len(found.losses) == 20
     assert found.losses == pytest.approx(stock.losses, abs=1e-4)
     for name, gradient in stock.gradients.items():

@@ -136,9 +136,15 @@ def group(monkeypatch):
     known = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": ranks.free_port()}
     for name, value in known.items():
         monkeypatch.setenv(name, value)
-    distributed.join(HardwareConfig("fsdp", "cpu", "auto", 1024, None, sharded=True, micro_tokens=None))
+    distributed.join(
+        HardwareConfig("fsdp", "cpu", "auto", 1024, None, sharded=True, micro_tokens=None, shared_prompts=False)
+    )
     yield
     torch.distributed.destroy_process_group()
+
+
+def test_the_record_says_that_prompts_are_shared(two):
+    assert json.loads((only(two) / "run.json").read_text())["shared_prompts"] == {"used": True}
 
 
 def test_a_sharded_training_logs_what_a_plain_one_does(base, tmp_path, group, monkeypatch):
