@@ -73,7 +73,7 @@ def score_tokens(rm: RewardModel, full: Sequence[Sequence[int]], tokens_per_batc
     found: dict[Tokens, NDArray[np.float32]] = {}
     real = size = 0
     for batch, inputs in _batches(rm, distinct, tokens_per_batch):
-        found.update(zip(batch, _forward(rm, inputs), strict=True))
+        found.update(zip(batch, forward(rm, inputs), strict=True))
         real, size = real + int(inputs["attention_mask"].sum()), size + inputs["attention_mask"].numel()
     values = np.array([found[ids] for ids in rows], dtype=np.float32).reshape(len(rows), len(rm.outputs))
     return Scores(values, sum(map(ne, map(len, rows), map(len, full))), real, size - real, len(distinct))
@@ -123,9 +123,9 @@ def parity_check(rm: RewardModel, conversations: Sequence[Conversation]) -> floa
     """
     brief = replace(rm, max_length=min(rm.max_length, 512))  # together they make one batch of the usual size
     rows = [shortened(brief, ids) for ids in tokens(rm, conversations[:32])]
-    alone = np.concatenate([_forward(rm, _padded(rm, [ids])) for ids in rows])
-    together = _forward(rm, _padded(rm, rows))
-    turned = _forward(rm, _padded(rm, rows[::-1]))[::-1]
+    alone = np.concatenate([forward(rm, padded(rm, [ids])) for ids in rows])
+    together = forward(rm, padded(rm, rows))
+    turned = forward(rm, padded(rm, rows[::-1]))[::-1]
     worst = float(max(np.abs(alone - together).max(), np.abs(alone - turned).max()))
     allowed = _allowed(rm, alone)
     if not worst <= allowed:  # NaN is no parity either
@@ -136,21 +136,22 @@ def parity_check(rm: RewardModel, conversations: Sequence[Conversation]) -> floa
     return worst
 
 
-def share_prompts(rm: RewardModel, conversations: Sequence[Conversation]) -> tuple[RewardModel, str | None]:
+def share_prompts(rm: RewardModel, rows: Sequence[Sequence[int]]) -> tuple[RewardModel, str | None]:
     """The model set to run a prompt once for all its responses, or, where its scores would change, as it was and why.
 
-    16 conversations (or their ends) each make a tree with a likeness of theirs, and the scores in one row of these
+    16 rows of tokens (or their ends) each make a tree with a likeness of theirs, and the scores in one row of these
     trees must be those that each row has on its own, within the tolerance of a batch.
     """
     rm = sharing(rm, shares=False)
     if reason := can_share(rm.model):
         return rm, reason
-    ends = [shortened(replace(rm, max_length=min(rm.max_length, 512)), ids) for ids in tokens(rm, conversations[:16])]
+    brief = replace(rm, max_length=min(rm.max_length, 512))
+    ends = [shortened(brief, ids) for ids in rows[:16] if len(ids) > 2]
     trees = [(ids, ids[: len(ids) // 2] + ids[: len(ids) // 2 - 1 : -1]) for ids in ends]
-    alone = np.concatenate([_forward(rm, _padded(rm, [ids])) for tree in trees for ids in tree])
+    alone = np.concatenate([forward(rm, padded(rm, [ids])) for tree in trees for ids in tree])
     shares = sharing(rm)
     try:
-        worst = float(np.abs(_forward(shares, packed(trees)) - alone).max())
+        worst = float(np.abs(forward(shares, packed(trees)) - alone).max())
     except (TypeError, ValueError, RuntimeError) as error:
         return sharing(shares, shares=False), f"it cannot run them: {error}"
     if worst <= _allowed(rm, alone):
@@ -210,7 +211,7 @@ def _batches(rm: RewardModel, rows: Sequence[Tokens], budget: int) -> Iterator[t
     if not rm.shares_prompts:
         for places in cut(list(map(len, rows)), len(rows), budget):
             batch = [rows[place] for place in places]
-            yield batch, _padded(rm, batch)
+            yield batch, padded(rm, batch)
         return
     trees = list(grouped(sorted(rows), budget))
     for places in cut([grown(tree).size for tree in trees], len(trees), budget):
@@ -218,7 +219,7 @@ def _batches(rm: RewardModel, rows: Sequence[Tokens], budget: int) -> Iterator[t
         yield [tuple(row) for tree in together for row in tree], packed(together)
 
 
-def _padded(rm: RewardModel, rows: Sequence[Tokens]) -> Inputs:
+def padded(rm: RewardModel, rows: Sequence[Tokens]) -> Inputs:
     """Rows padded on the right."""
     width = max(map(len, rows))
     ids = torch.full((len(rows), width), rm.pad)
@@ -229,7 +230,7 @@ def _padded(rm: RewardModel, rows: Sequence[Tokens]) -> Inputs:
 
 
 @torch.no_grad()  # not inference_mode: buffers that rotary embeddings grow here are needed in training again
-def _forward(rm: RewardModel, inputs: Inputs) -> NDArray[np.float32]:
+def forward(rm: RewardModel, inputs: Inputs) -> NDArray[np.float32]:
     """Scores of one batch: (rows, outputs) float32."""
     here = {name: one.to(rm.device) if isinstance(one, torch.Tensor) else one for name, one in inputs.items()}
     training = rm.model.training

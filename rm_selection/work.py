@@ -24,7 +24,7 @@ from rm_selection.preferences import Pair, Read, hold_out, read_pairs, read_rati
 from rm_selection.protocol import Lora, Protocol
 from rm_selection.reward_model import RewardModel, load, save, sharing
 from rm_selection.runs import sha256
-from rm_selection.scoring import UNSHARED, parity_check, share_prompts, sharing_told, verify_reload
+from rm_selection.scoring import UNSHARED, parity_check, share_prompts, sharing_told, tokens, verify_reload
 from rm_selection.studies import write_text
 from rm_selection.tracking import Tracker
 from rm_selection.train_settings import TrainConfig
@@ -56,7 +56,7 @@ class Work:
         fresh = self._fresh()
         parity = parity_check(fresh, self._examples())
         if settings.hardware.shared_prompts:
-            fresh, self.apart = share_prompts(fresh, self._examples())
+            fresh, self.apart = share_prompts(fresh, tokens(fresh, self._examples()))
         rows = {name: self._fitting(read, fresh) for name, read in rows.items()}
         about = {"source": fresh.template.source, "sha256": fresh.template.sha256, "notes": list(fresh.template.notes)}
         del fresh

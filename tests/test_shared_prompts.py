@@ -36,7 +36,7 @@ def test_scores_are_those_of_each_response_alone(family, tmp_path):
     """Windows of 16 tokens (Mistral) are shorter than the prompts, which are 20 to 70 tokens long."""
     rm = load(tiny_models.checkpoint(tmp_path, family))
     expected = one_by_one(rm, CHATS + RESPONSES)
-    rm, reason = share_prompts(rm, CHATS)
+    rm, reason = share_prompts(rm, tokens(rm, CHATS))
     assert reason is None
     assert np.abs(one_by_one(rm, CHATS + RESPONSES) - expected).max() < 1e-5, "plain batches are as before"
     for budget in (200, 16_384):
@@ -51,7 +51,7 @@ def test_scores_are_those_of_each_response_alone(family, tmp_path):
 def test_families_that_cannot_share_score_as_before_and_say_why(family, why, tmp_path):
     rm = load(tiny_models.checkpoint(tmp_path, family))
     expected = score(rm, RESPONSES).values
-    rm, reason = share_prompts(rm, CHATS)
+    rm, reason = share_prompts(rm, tokens(rm, CHATS))
     assert not rm.shares_prompts
     assert re.match(why, reason)
     assert np.array_equal(score(rm, RESPONSES).values, expected)

@@ -127,7 +127,8 @@ def test_the_accuracy_is_that_of_the_saved_pairs_and_of_the_saved_model(trained,
     rm = reload(trained / "model")
     chosen = [pair.conversations[0] for pair in pairs(24, 200)]
     by_id = scores.set_index("id").loc[[pair.id for pair in pairs(24, 200)], "reward_chosen"]
-    np.testing.assert_array_equal(rewards(rm, score(rm, chosen).values), by_id.to_numpy())
+    found = rewards(rm, score(rm, chosen).values)  # of one side alone, which rounds otherwise than beside the other
+    np.testing.assert_allclose(found, by_id.to_numpy(), atol=1e-5)
 
 
 def test_the_model_loads_in_plain_transformers_and_has_a_card(trained):
