@@ -63,11 +63,19 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Run:
-    """Where a training run lives: its folder, who hears each line of its log, and whether to go on with it."""
+    """Where a training run lives: its folder, who hears each line of its log, and whether to go on with it.
+
+    share: of its steps to be done by now, 0 to 1; it stops at the first checkpoint from there, and can be gone on with.
+    """
 
     folder: Path
     on_log: OnLog = lambda _line: None
     resume: bool = False
+    share: float = 1.0
+
+    def reached(self, step: int, steps: int) -> bool:
+        """Whether as many of the steps are done as shall be."""
+        return step >= self.share * steps
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from rm_selection.errors import ConfigError
 
 PUBLISHED = "published"  # the study of shipped figures
 OBJECTIVES = ("regression", "bradley_terry")
+SEARCHES = ("grid", "halving")  # for the learning rate
 
 
 def setting(text: str) -> Any:
@@ -41,6 +42,7 @@ class ObjectiveConfig:
 
     name: str = setting("bradley_terry or regression")
     rates: list[float] = setting("learning rates to try; the best on validation wins")
+    search: str = setting("grid (every rate to the end) or halving (the better half goes on, three times)")
     epochs: int = setting("passes over the data, 1 or more")
     margin: bool = setting("subtract a pair's margin inside the Bradley-Terry loss")
     centering: float | None = setting("weight of the squared mean reward in the Bradley-Terry loss; null: none")
@@ -48,6 +50,8 @@ class ObjectiveConfig:
     def __post_init__(self) -> None:
         if self.name not in OBJECTIVES:
             raise refused("objective.name", self.name, " or ".join(OBJECTIVES))
+        if self.search not in SEARCHES:
+            raise refused("objective.search", self.search, " or ".join(SEARCHES))
 
 
 @dataclass

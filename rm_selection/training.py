@@ -106,7 +106,7 @@ def fit(
     objective: Objective,
     counts: dict[str, int],
 ) -> Trained:
-    """Train to the end and put the best weights into the model.
+    """Train to the end, or as far as `run` says, and put the best weights into the model.
 
     Raises:
         NonFiniteLossError: the loss or a gradient is no number.
@@ -124,7 +124,7 @@ def fit(
     with memory_reported(WAY_OUT), watch.counting(), quiet():
         if state is None:
             trainer.train()
-        elif not state.finished:
+        elif not run.reached(state.step, trainer.args.max_steps):
             last = training_state.checkpoint(run.folder, state.step)
             restore(rm, last)  # the Trainer would leave out weights that are saved under other names (experts)
             trainer.train(resume_from_checkpoint=str(last))
@@ -206,6 +206,7 @@ class _Watch(TrainerCallback):
         )
         if distributed.first():
             training_state.mark_whole(self.run.folder, self.known)
+        control.should_training_stop |= self.run.reached(state.global_step, state.max_steps)
 
     def tell(self, line: dict[str, float]) -> None:
         """Write a line to the log and to whoever listens."""

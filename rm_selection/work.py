@@ -17,7 +17,7 @@ from rm_selection.errors import ConfigError
 from rm_selection.evaluation import Benchmark, evaluate, read_benchmarks
 from rm_selection.evaluation_sets import sources
 from rm_selection.hardware import device, device_name, precision_of
-from rm_selection.learning import Data, learn
+from rm_selection.learning import Data, Search, learn
 from rm_selection.model_card import model_card
 from rm_selection.preference_lengths import common_subset, guard_lengths
 from rm_selection.preferences import Pair, Read, hold_out, read_pairs, read_ratings, summed, without
@@ -63,9 +63,9 @@ class Work:
         told = {name: _told(read) for name, read in rows.items()}
         self.mirror.used(settings.dataset.name, "dataset", {"name": settings.dataset.name} | told["train"])
         data = Data(**{name: read.rows for name, read in rows.items()})
-        state, rates = self.folder / "training", settings.objective.rates
+        state, search = self.folder / "training", Search(settings.objective.rates, settings.objective.search)
         resume = settings.training.resume
-        self.model, training = learn(self._fresh, data, self._protocol(), rates, state, self._log, resume)
+        self.model, training = learn(self._fresh, data, self._protocol(), search, state, self._log, resume)
         checkpoint = asdict(self.checkpoint) | {"name": self.checkpoint.name}
         return {
             "checkpoint": checkpoint,
