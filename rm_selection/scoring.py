@@ -147,6 +147,8 @@ def share_prompts(rm: RewardModel, rows: Sequence[Sequence[int]]) -> tuple[Rewar
         return rm, reason
     brief = replace(rm, max_length=min(rm.max_length, 512))
     ends = [shortened(brief, ids) for ids in rows[:16] if len(ids) > 2]
+    if not ends:
+        return rm, "there are no rows to check it on"
     trees = [(ids, ids[: len(ids) // 2] + ids[: len(ids) // 2 - 1 : -1]) for ids in ends]
     alone = np.concatenate([forward(rm, padded(rm, [ids])) for tree in trees for ids in tree])
     shares = sharing(rm)

@@ -71,6 +71,11 @@ def test_what_depends_on_company_does_not_share(base, changes, why):
     assert can_share(model) == why
 
 
+def test_without_rows_to_check_it_on_nothing_is_shared(base):
+    rm, reason = share_prompts(load(base), [[1, 2]])
+    assert (rm.shares_prompts, reason) == (False, "there are no rows to check it on")
+
+
 def test_a_layer_that_hides_its_window_is_refused():
     layer = SimpleNamespace(config=SimpleNamespace(sliding_window=16))
     one = torch.zeros(1, 1, 2, 4)
