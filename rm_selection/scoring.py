@@ -32,6 +32,8 @@ OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory")  # an 
 UNSHARED = "hardware.shared_prompts=false"
 # Largest difference that batch and order may make, relative to the largest score (absolute below 1).
 TOLERANCE = {"float32": 1e-5, "bf16": 5e-2, "bf16_weights": 5e-2}
+# Likewise for shared prompts; the depth of large models adds up roundings.
+SHARED_TOLERANCE = {"float32": 1e-4, "bf16": 1e-4, "bf16_weights": 5e-2}
 
 
 @dataclass(frozen=True)
@@ -140,23 +142,25 @@ def share_prompts(rm: RewardModel, rows: Sequence[Sequence[int]]) -> tuple[Rewar
     """The model set to run a prompt once for all its responses, or, where its scores would change, as it was and why.
 
     16 rows of tokens (or their ends) each make a tree with a likeness of theirs, and the scores in one row of these
-    trees must be those that each row has on its own, within the tolerance of a batch.
+    trees must be those that each row has on its own. Float32 weights are checked in float32, for bf16 would hide much.
     """
     rm = sharing(rm, shares=False)
     if reason := can_share(rm.model):
         return rm, reason
     brief = replace(rm, max_length=min(rm.max_length, 512))
+    if rm.precision == "bf16":
+        brief = replace(brief, precision="float32")
     ends = [shortened(brief, ids) for ids in rows[:16] if len(ids) > 2]
     if not ends:
         return rm, "there are no rows to check it on"
     trees = [(ids, ids[: len(ids) // 2] + ids[: len(ids) // 2 - 1 : -1]) for ids in ends]
-    alone = np.concatenate([forward(rm, padded(rm, [ids])) for tree in trees for ids in tree])
+    alone = np.concatenate([forward(brief, padded(brief, [ids])) for tree in trees for ids in tree])
     shares = sharing(rm)
     try:
-        worst = float(np.abs(forward(shares, packed(trees)) - alone).max())
+        worst = float(np.abs(forward(brief, packed(trees)) - alone).max())
     except (TypeError, ValueError, RuntimeError) as error:
         return sharing(shares, shares=False), f"it cannot run them: {error}"
-    if worst <= _allowed(rm, alone):
+    if worst <= SHARED_TOLERANCE[rm.precision] * max(1.0, float(np.abs(alone).max())):
         return shares, None
     return sharing(shares, shares=False), f"scores would differ by {worst:.2g}"
 

@@ -16,7 +16,7 @@ from rm_selection import bradley_terry, multi_attribute
 from rm_selection.errors import ModelError
 from rm_selection.protocol import Lora, Run
 from rm_selection.reward_model import load, save, sharing
-from rm_selection.scoring import score, score_tokens, share_prompts, tokens, verify_reload
+from rm_selection.scoring import TOLERANCE, score, score_tokens, share_prompts, tokens, verify_reload
 from rm_selection.shared_prompts import Forest, Tree, attend, can_share, common, grouped, grown, packed
 
 SHARING = ("llama", "qwen2", "mistral", "phi3", "olmo2")
@@ -43,6 +43,16 @@ def test_scores_are_those_of_each_response_alone(family, tmp_path):
         found = score(rm, CHATS + RESPONSES, budget)
         assert np.abs(found.values - expected).max() < 1e-5
         assert found.pad_tokens == 0
+
+
+@pytest.mark.parametrize("precision", ["bf16", "bf16_weights"])
+def test_lower_precision_shares_too(base, precision):
+    rm = load(base, precision=precision)
+    expected = score(rm, RESPONSES).values
+    rm, reason = share_prompts(rm, tokens(rm, CHATS))
+    assert reason is None
+    assert rm.precision == precision
+    assert np.abs(score(rm, RESPONSES).values - expected).max() < TOLERANCE[precision] * max(1, np.abs(expected).max())
 
 
 @pytest.mark.parametrize(
