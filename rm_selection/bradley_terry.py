@@ -6,36 +6,45 @@ c only where the protocol says so. The checkpoint with the best validation accur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from datasets import Dataset  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.nn import functional
 from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import DataCollatorForPreference, RewardTrainer
 
-from rm_selection.distributed import summed, world
+from rm_selection.batching import Batched, MicroBatches
+from rm_selection.distributed import gathered
 from rm_selection.errors import ConfigError
 from rm_selection.protocol import Objective, Protocol, Run, Trained
 from rm_selection.reward_model import RewardModel
 from rm_selection.scoring import accuracy, rewards, score_tokens, tokens
 from rm_selection.sharding import Shardable
+from rm_selection.shared_prompts import grown, packed
 from rm_selection.training import arguments, fit, trainable
 
 if TYPE_CHECKING:
     from rm_selection.preferences import Pair
 
 METRIC = "validation_accuracy"
-KEPT = "kept"  # in a batch: how many of its pairs count, where not all do
 Row = dict[str, Any]  # chosen_ids, rejected_ids and, with use_margin, margin: what TRL takes as already tokenized
 
 
-class _Trainer(Shardable, RewardTrainer):
-    """TRL's trainer with every pair of a global batch weighed the same; it sends nothing and writes no model card."""
+class _Trainer(Batched, Shardable, RewardTrainer):
+    """TRL's trainer with every pair of a global batch weighed the same; it sends nothing and writes no model card.
 
-    loss_is_scaled_for_ga = True  # by compute_loss, below
+    TRL means over means of micro-batches, the last of which may be small.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._rewards: list[Tensor] = []  # of the micro-batches of this step
 
     def _send_telemetry(self) -> None:
         return
@@ -43,37 +52,27 @@ class _Trainer(Shardable, RewardTrainer):
     def create_model_card(self, *_args: Any, **_settings: Any) -> None:
         """Write none: the one beside the saved model says more."""
 
-    def leave_out(self, batch: dict[str, Any], kept: int) -> None:
-        """Count the `kept` first pairs only."""
-        batch[KEPT] = kept
+    def training_step(self, *args: Any, **settings: Any) -> Tensor:
+        """As Batched does, with rewards told as TRL tells them, but of the global batch."""
+        self._rewards.clear()
+        loss = super().training_step(*args, **settings)
+        mine = torch.cat(self._rewards, dim=1).tolist() if self._rewards else [[], []]
+        chosen, rejected = (np.concatenate(side) for side in zip(*gathered(mine), strict=True))
+        both = np.concatenate([chosen, rejected])
+        told = {"min_reward": both.min(), "mean_reward": both.mean(), "max_reward": both.max()}
+        told |= {"accuracy": (chosen > rejected).mean(), "margin": (chosen - rejected).mean()}
+        self._metrics["train"].update({name: [float(value)] for name, value in told.items()})
+        return loss
 
-    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: Any) -> int:  # noqa: ARG002
-        """The pairs of a global batch, in all processes."""
-        return summed(sum(one.get(KEPT, len(one["input_ids"]) // 2) for one in batch_samples))[0]
-
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        """TRL's loss as a part of the mean over the global batch, each pair of which weighs the same.
-
-        TRL means over means of micro-batches, the last of which may be small. The Trainer means over processes.
-        """
-        kept = inputs.pop(KEPT, None)
-        loss, outputs = super().compute_loss(model, inputs, return_outputs=True)  # type: ignore[no-untyped-call]
-        if kept is None:
-            pairs = len(outputs.logits) // 2 * world()
-            loss = loss / ((num_items_in_batch or pairs) / pairs)  # None: of these pairs alone
-        else:
-            loss = self._total(outputs.logits, inputs, kept) * (world() / num_items_in_batch)
-        return (loss, outputs) if return_outputs else loss
-
-    def _total(self, logits: Tensor, inputs: dict[str, Any], kept: int) -> Tensor:
-        """The sum of the `kept` first pairs' losses."""
-        chosen, rejected = logits.float().view(2, -1)[:, :kept]
-        margins = inputs["margin"][:kept] if "margin" in inputs else 0.0
-        centring = self.args.center_rewards_coefficient or 0.0  # type: ignore[attr-defined]
-        losses: Tensor = centring * (chosen + rejected).square() - functional.logsigmoid(chosen - rejected - margins)
-        return losses.sum()
+    def mean_loss(self, logits: Tensor, batch: dict[str, Any], items: float) -> Tensor:
+        """The sum of the pairs' losses over `items`; logits (2 x pairs, 1), the chosen sides first."""
+        chosen, rejected = logits.float().view(2, -1)
+        if math.isfinite(items):
+            self._rewards.append(torch.stack([chosen, rejected]).detach())
+        losses = -functional.logsigmoid(chosen - rejected - batch.get("margin", 0.0))
+        if centring := self.args.center_rewards_coefficient:  # type: ignore[attr-defined]
+            losses = losses + centring * (chosen + rejected).square()
+        return losses.sum() / items
 
 
 def train(rm: RewardModel, pairs: Sequence[Pair], validation: Sequence[Pair], protocol: Protocol, run: Run) -> Trained:
@@ -107,10 +106,29 @@ def trainer(rm: RewardModel, data: Sequence[Row], protocol: Protocol, run: Run) 
     return _Trainer(
         model=rm.model,
         args=RewardConfig(**settings),
-        data_collator=DataCollatorForPreference(pad_token_id=rm.pad),
+        data_collator=_collator(rm, protocol),
         train_dataset=Dataset.from_list(list(data)),
         processing_class=rm.template.tokenizer,
     )
+
+
+def _collator(rm: RewardModel, protocol: Protocol) -> MicroBatches:
+    if rm.shares_prompts:
+        return MicroBatches(_packed, lambda row: grown(_sides(row)).size, len, protocol)
+    padded = DataCollatorForPreference(pad_token_id=rm.pad)
+    return MicroBatches(padded, lambda row: max(map(len, _sides(row))), len, protocol)
+
+
+def _packed(rows: Sequence[Row]) -> dict[str, Any]:
+    """As TRL's collator, the chosen sides first, but each pair's prompt once and nothing padded."""
+    batch = packed([_sides(row) for row in rows])
+    batch["last"] = batch["last"].view(-1, 2).T.flatten()
+    margins = [row["margin"] for row in rows if "margin" in row]
+    return batch | ({"margin": torch.tensor(margins, dtype=torch.float)} if margins else {})
+
+
+def _sides(row: Row) -> tuple[list[int], list[int]]:
+    return row["chosen_ids"], row["rejected_ids"]
 
 
 def rows(rm: RewardModel, pairs: Sequence[Pair], use_margin: bool) -> tuple[list[Row], dict[str, int]]:

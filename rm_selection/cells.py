@@ -57,13 +57,15 @@ def run(settings: TrainConfig) -> Outcome:
 
 def compared_settings(settings: TrainConfig) -> dict[str, Any]:
     """What decides the weights and is compared before a finished run is skipped; not where it runs or is mirrored."""
-    dataset, training = asdict(settings.dataset), asdict(settings.training)
+    dataset, training, objective = asdict(settings.dataset), asdict(settings.training), asdict(settings.objective)
     for name in ("resume", "push_to_hub"):
         training.pop(name)
+    if objective["search"] == "grid":
+        objective.pop("search")  # as all runs were searched before there was a choice
     evaluation = {name: asdict(one) for name, one in settings.evaluation.sets.items()}
     return {
         "dataset": dataset,
-        "objective": asdict(settings.objective),
+        "objective": objective,
         "training": training,
         "evaluation": evaluation,
         "precision": settings.hardware.precision,

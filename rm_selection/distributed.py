@@ -97,15 +97,20 @@ def shared(make: Callable[[], T]) -> T:
     return made
 
 
-def summed(*counts: int) -> list[int]:
-    """Each count summed over the processes."""
+def gathered(value: T) -> list[T]:
+    """What each process has, by rank."""
     if world() == 1:
-        return list(counts)
+        return [value]
     from torch import distributed
 
     found: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(found, counts)
-    return [sum(each) for each in zip(*found, strict=True)]
+    distributed.all_gather_object(found, value)
+    return found
+
+
+def summed(*counts: int) -> list[int]:
+    """Each count summed over the processes."""
+    return [sum(each) for each in zip(*gathered(counts), strict=True)]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from rm_selection.hardware import device, precision_of
 from rm_selection.outcomes import Outcome
 from rm_selection.reward_model import RewardModel, reload
 from rm_selection.rewardbench_official import scores_json
-from rm_selection.scoring import parity_check
+from rm_selection.scoring import UNSHARED, parity_check, share_prompts, sharing_told, tokens
 from rm_selection.studies import write_text
 from rm_selection.train_settings import EvaluateConfig
 
@@ -44,7 +44,11 @@ def score_existing(settings: EvaluateConfig) -> Outcome:
     benchmarks = read_benchmarks(sources(settings.evaluation))
     where = device(settings.hardware)
     model = _loaded(settings, where)
-    parity = parity_check(model, [pair.conversations[0] for pair in benchmarks[0].read.rows[:16]])
+    examples = [pair.conversations[0] for pair in benchmarks[0].read.rows[:16]]
+    parity = parity_check(model, examples)
+    model, apart = (
+        share_prompts(model, tokens(model, examples)) if settings.hardware.shared_prompts else (model, UNSHARED)
+    )
     found = evaluate(model, benchmarks, settings.hardware.tokens_per_batch, settings.seed)
     folder.mkdir(parents=True, exist_ok=True)
     found.pairs.to_parquet(folder / "scores.parquet", index=False)
@@ -61,7 +65,8 @@ def score_existing(settings: EvaluateConfig) -> Outcome:
         "inputs": inputs,
         "scores": found.scores,
     }
-    record |= {"parity": parity, "cost": cost, "provenance": runs.provenance(settings.seed)}
+    record |= {"parity": parity, "shared_prompts": sharing_told(apart)}
+    record |= {"cost": cost, "provenance": runs.provenance(settings.seed)}
     record |= {"template": {"source": model.template.source, "sha256": model.template.sha256}}
     runs.write_record(folder, record)
     return Outcome(run_id, folder, "finished")

@@ -1,4 +1,8 @@
-"""Train one reward model at several learning rates and keep the best: the study's search.
+"""Train one reward model at several learning rates and keep the best: the study's search, or successive halving.
+
+Halving (Jamieson and Talwalkar, arXiv 1502.07943) trains all rates for an eighth of the steps, the better half of them
+to a quarter, the better half of those to a half, and so on to the end: 36% of the steps of the study's ten rates. What
+goes on does so from its own last checkpoint and ends as it would have alone.
 
 Every rate has a folder of its own, so that a killed search goes on where it stopped; the losers' scores are kept.
 """
@@ -20,6 +24,7 @@ from rm_selection.scoring import score
 from rm_selection.training_state import LOG
 
 OnLog = Callable[[dict[str, float]], None]
+SHARES = {"grid": (1.0,), "halving": (0.125, 0.25, 0.5, 1.0)}  # of the steps, at which rates are compared
 
 
 @dataclass(frozen=True)
@@ -31,22 +36,30 @@ class Data:
     pairs: Sequence[Pair] = ()
 
 
+@dataclass(frozen=True)
+class Search:
+    """Learning rates of full training, and a name of SHARES: grid, or halving."""
+
+    rates: Sequence[float]
+    kind: str = "grid"
+
+
 def learn(
     load: Callable[[], RewardModel],
     data: Data,
     protocol: Protocol,
-    rates: Sequence[float],
+    search: Search,
     folder: Path,
     on_log: OnLog,
     resume: bool,
 ) -> tuple[RewardModel, dict[str, Any]]:
-    """The best model over `rates`, and what the record says of the training.
+    """The best model over the rates of `search`, and what the record says of the training.
 
     Args:
         load: a fresh model, the same each time.
         data: what it learns from.
         protocol: all but the rate.
-        rates: learning rates of full training; the earliest of equally good ones wins.
+        search: the rates, of which the earliest of equally good ones wins, and when they are compared.
         folder: where the training keeps its state; only the log of the best is left, as <folder>/log.jsonl.
         on_log: hears every line of the log, with its rate.
         resume: go on with what is there.
@@ -54,17 +67,21 @@ def learn(
     Raises:
         TrainingError: the loss is no number, or memory ran out.
     """
-    trials: list[dict[str, Any]] = []
-    trained = None
-    for rate in rates:
-        trained = None  # two models at a time may not fit the device
-        trained = _train(load(), data, replace(protocol, learning_rate=rate), folder, on_log, resume)
-        trials.append({"rate": rate, **_told(trained)})
-    best = _best(trials)
-    if trained is None or trials[-1] is not best:
+    trials: dict[float, dict[str, Any]] = {}
+    left, last, trained = list(search.rates), 0.0, None
+    for share in SHARES[search.kind]:
+        left = _better_half(trials, left)
+        for rate in left:
+            trained = None  # two models at a time may not fit the device
+            run = _run(folder, rate, on_log, resume or rate in trials, share)
+            trained, last = _train(load(), data, replace(protocol, learning_rate=rate), run), rate
+            trials[rate] = {"rate": rate, **_told(trained)}
+    best = _ranked([trials[rate] for rate in left])[0]
+    if trained is None or last != best["rate"]:
         trained = None
-        trained = _train(load(), data, replace(protocol, learning_rate=best["rate"]), folder, on_log, resume=True)
-    rm, told = trained.model, best | {"trials": trials}
+        run = _run(folder, best["rate"], on_log, resume=True)
+        trained = _train(load(), data, replace(protocol, learning_rate=best["rate"]), run)
+    rm, told = trained.model, best | {"trials": list(trials.values())}
     if data.pairs:
         rm, merged = _merged(rm, data.pairs, protocol.tokens_per_batch)
         told |= merged
@@ -73,10 +90,20 @@ def learn(
     return rm, told
 
 
-def _train(rm: RewardModel, data: Data, protocol: Protocol, folder: Path, on_log: OnLog, resume: bool) -> Trained:
+def _better_half(trials: dict[float, dict[str, Any]], rates: list[float]) -> list[float]:
+    """The rates that go on, in the order given: at first all, then the better half, rounded up."""
+    if not trials:
+        return rates
+    best = [one["rate"] for one in _ranked([trials[rate] for rate in rates])[: (len(rates) + 1) // 2]]
+    return [rate for rate in rates if rate in best]
+
+
+def _run(folder: Path, rate: float, on_log: OnLog, resume: bool, share: float = 1.0) -> Run:
+    return Run(_place(folder, rate), lambda line: on_log(line | {"rate": rate}), resume, share)
+
+
+def _train(rm: RewardModel, data: Data, protocol: Protocol, run: Run) -> Trained:
     train = bradley_terry.train if isinstance(data.train[0], Pair) else multi_attribute.train
-    rate = protocol.learning_rate
-    run = Run(_place(folder, rate), lambda line: on_log(line | {"rate": rate}), resume)
     run.folder.mkdir(parents=True, exist_ok=True)
     return train(rm, data.train, data.validation, protocol, run)
 
@@ -92,9 +119,10 @@ def _told(trained: Trained) -> dict[str, Any]:
     return told | {"evaluations": list(trained.evaluations), "value": found[trained.metric]}
 
 
-def _best(trials: list[dict[str, Any]]) -> dict[str, Any]:
-    sign = 1 if trials[0]["metric"] == bradley_terry.METRIC else -1
-    return max(trials, key=lambda one: sign * one["value"])  # the earliest of equals
+def _ranked(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By the best checkpoint so far, the best first and equals in the order given."""
+    sign = -1 if trials[0]["metric"] == bradley_terry.METRIC else 1
+    return sorted(trials, key=lambda one: sign * one["value"])
 
 
 def _merged(rm: RewardModel, pairs: Sequence[Pair], tokens_per_batch: int) -> tuple[RewardModel, dict[str, Any]]:

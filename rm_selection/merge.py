@@ -202,7 +202,8 @@ class _Crossings:
         self.differences, self.divisors = both[:, :-1], -both[:, -1]
         self.falling, self.levels, self.bins = len(falling), levels, levels + 1
         in_second_half = np.arange(len(both)) >= len(rising)  # of a row's bins: falling pairs
-        self.offsets = 2 * self.bins * np.arange(rows)[:, None] + np.where(in_second_half, self.bins, 0)
+        # The first bin is of crossings before level 0.
+        self.offsets = 2 * self.bins * np.arange(rows)[:, None] + np.where(in_second_half, self.bins, 0) + 1
         # Written anew by each count: memory asked of the system each time would more than double a first search.
         self.crossing, self.first = np.empty((2, rows, len(both)))
         self.tied, self.place = np.empty((rows, len(both)), dtype=bool), np.empty((rows, len(both)), dtype=np.int64)
@@ -213,8 +214,7 @@ class _Crossings:
         crossing, first, tied, place = self.crossing[:rows], self.first[:rows], self.tied[:rows], self.place[:rows]
         np.matmul(weights, self.differences.T, out=crossing)
         crossing /= self.divisors
-        crossing += 1
-        np.clip(crossing, 0.5, self.levels + 0.5, out=crossing)  # off the grid: no integer, hence no tie
+        np.clip(crossing, -0.5, self.levels - 0.5, out=crossing)  # off the grid: no integer, hence no tie
         np.floor(crossing, out=first)
         np.equal(first, crossing, out=tied)
         np.copyto(place, first, casting="unsafe")

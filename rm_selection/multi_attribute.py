@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -18,28 +18,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import Trainer, TrainingArguments
 
+from rm_selection.batching import Batched, MicroBatches
 from rm_selection.errors import ConfigError
 from rm_selection.protocol import Objective, Protocol, Run, Trained
 from rm_selection.reward_model import RewardModel
 from rm_selection.scoring import score_tokens, tokens
 from rm_selection.sharding import Shardable
+from rm_selection.shared_prompts import packed
 from rm_selection.training import arguments, fit, trainable
 
 if TYPE_CHECKING:
     from rm_selection.preferences import Rating
 
 METRIC = "validation_loss"
-MISSING = -100.0  # the label that the Trainer leaves out when it counts what a global batch is divided by
+MISSING = -100.0  # the label where there is no rating
 Labels = NDArray[np.float64]
 Row = dict[str, Any]  # input_ids, and labels: a rating an output, MISSING where there is none
 
 
-class _Trainer(Shardable, Trainer):
-    """That of transformers, or spread over processes."""
+class _Trainer(Batched, Shardable, Trainer):
+    """That of transformers, or spread over processes, with our loss."""
 
-    def leave_out(self, batch: dict[str, Tensor], kept: int) -> None:
-        """Take the rows after the `kept` first for rows without a rating."""
-        batch["labels"][kept:] = MISSING
+    def mean_loss(self, logits: Tensor, batch: dict[str, Any], items: float) -> Tensor:
+        """The sum of the squared errors over `items`."""
+        return masked_mse(logits, batch["labels"], items)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,12 @@ class Collator:
             "attention_mask": torch.nn.utils.rnn.pad_sequence(mask, batch_first=True),
             "labels": torch.tensor([row["labels"] for row in rows], dtype=torch.float32),
         }
+
+
+def packed_rows(rows: Sequence[Row]) -> dict[str, Any]:
+    """Rows end to end instead of padded, each a tree of its own; labels as the Collator's."""
+    labels = torch.tensor([row["labels"] for row in rows], dtype=torch.float32)
+    return packed([[row["input_ids"]] for row in rows]) | {"labels": labels}
 
 
 def train(
@@ -89,29 +97,33 @@ def train(
 
 
 def trainer(rm: RewardModel, data: Sequence[Row], protocol: Protocol, run: Run) -> Trainer:
-    """The Trainer over rows, with our loss."""
+    """The Trainer over rows."""
+    collate = packed_rows if rm.shares_prompts else Collator(rm.pad)
     return _Trainer(
         model=rm.model,
         args=TrainingArguments(**arguments(rm, protocol, run.folder, len(data))),
-        data_collator=Collator(rm.pad),
+        data_collator=cast(Any, MicroBatches(collate, lambda row: len(row["input_ids"]), _rated, protocol)),
         train_dataset=list(data),
         processing_class=rm.template.tokenizer,
-        compute_loss_func=masked_mse,
     )
 
 
-def masked_mse(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+def masked_mse(logits: Tensor, labels: Tensor, items: float | None = None) -> Tensor:
     """Squared errors of the ratings there are, over how many.
 
     Args:
-        outputs: of the model, with logits (rows, outputs).
+        logits: of the model, (rows, outputs).
         labels: (rows, outputs), MISSING where there is no rating.
-        num_items_in_batch: ratings in the global batch, of which these rows may be a part; None: those of these rows.
+        items: ratings in the global batch, of which these rows may be a part; None: those of these rows.
     """
     there = labels != MISSING
-    errors = torch.where(there, outputs.logits.float() - labels.float(), 0.0)
-    items = there.sum() if num_items_in_batch is None else torch.as_tensor(num_items_in_batch, device=errors.device)
-    return errors.square().sum() / items.clamp(min=1)
+    errors = torch.where(there, logits.float() - labels.float(), 0.0)
+    return errors.square().sum() / (there.sum().clamp(min=1) if items is None else items)
+
+
+def _rated(rows: Sequence[Row]) -> int:
+    """How many ratings rows have."""
+    return sum(value != MISSING for row in rows for value in row["labels"])
 
 
 def rows(rm: RewardModel, ratings: Sequence[Rating]) -> tuple[list[Row], dict[str, int]]:

@@ -21,6 +21,7 @@ from transformers.modeling_layers import GenericForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutputWithPast
 
 from rm_selection.errors import ModelError
+from rm_selection.shared_prompts import NAME, Forest
 
 
 def last_real(attention_mask: Tensor) -> Tensor:
@@ -39,15 +40,29 @@ class LastRealToken:
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,  # noqa: ARG002 - named so that the Trainer passes it on to the loss
+        forest: Forest | None = None,
+        position_ids: Tensor | None = None,
+        last: Tensor | None = None,
         **_others: Any,  # use_cache, margin and what else trainers send along
     ) -> SequenceClassifierOutputWithPast:
-        """Rewards of a padded batch: (rows, tokens) -> logits (rows, outputs) float32."""
+        """Rewards of a padded batch or of packed trees: input_ids (rows, tokens) -> logits (rows, outputs) float32."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        rows: Any = last_real(mask) if last is None else last
         body = getattr(self, self.base_model_prefix)
         # Multimodal Gemma 3 refuses to train without token types; text is type 0.
-        types = {"token_type_ids": torch.zeros_like(input_ids)} if self.config.model_type == "gemma3" else {}
-        hidden = body(input_ids=input_ids, attention_mask=mask, use_cache=False, **types).last_hidden_state
-        pooled = hidden[torch.arange(len(hidden), device=hidden.device), last_real(mask).to(hidden.device)]
+        more: dict[str, Any] = (
+            {"token_type_ids": torch.zeros_like(input_ids)} if self.config.model_type == "gemma3" else {}
+        )
+        if forest is not None:
+            if self.config.get_text_config()._attn_implementation != NAME:
+                raise ModelError("the model's attention would see across trees; set it with reward_model.sharing")
+            mask = torch.ones(1, 1, 1, 1, device=input_ids.device)  # of four dimensions, so that none is made
+            more |= {"forest": forest, "position_ids": position_ids}
+        hidden = body(input_ids=input_ids, attention_mask=mask, use_cache=False, **more).last_hidden_state
+        rows = rows.to(hidden.device)
+        pooled = (
+            hidden[0, rows] if forest is not None else hidden[torch.arange(len(hidden), device=hidden.device), rows]
+        )
         with torch.autocast(device_type=hidden.device.type, enabled=False):
             logits = self.score(pooled.float())
         return SequenceClassifierOutputWithPast(logits=logits)

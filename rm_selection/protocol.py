@@ -32,6 +32,7 @@ class Protocol:
 
     learning_rate: of full training, constant after warmup_steps.
     global_batch: pairs or rated responses an optimiser step; micro_batch: of them, at once on a device.
+    micro_tokens: padded tokens at once in training, in place of micro_batch; None: micro_batch counts.
     epochs: passes over the data; max_steps ends earlier, None does not.
     checkpoint_every: optimiser steps between checkpoints, each of which is evaluated.
     seed: of the order of the data and of LoRA's start; the head has its own, in load().
@@ -42,6 +43,7 @@ class Protocol:
     learning_rate: float = 1e-6
     global_batch: int = 64
     micro_batch: int = 8
+    micro_tokens: int | None = None
     epochs: float = 1.0
     max_steps: int | None = None
     warmup_steps: int = 20
@@ -61,11 +63,19 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Run:
-    """Where a training run lives: its folder, who hears each line of its log, and whether to go on with it."""
+    """Where a training run lives: its folder, who hears each line of its log, and whether to go on with it.
+
+    share: of its steps to be done by now, 0 to 1; it stops at the first checkpoint from there, and can be gone on with.
+    """
 
     folder: Path
     on_log: OnLog = lambda _line: None
     resume: bool = False
+    share: float = 1.0
+
+    def reached(self, step: int, steps: int) -> bool:
+        """Whether as many of the steps are done as shall be."""
+        return step >= self.share * steps
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +26,7 @@ from rm_selection.checkpoint_folder import check_folder
 from rm_selection.errors import ConfigError, DamagedModelError, ModelError
 from rm_selection.pooling import reward_class
 from rm_selection.refusals import quiet, refused
+from rm_selection.shared_prompts import NAME
 from rm_selection.templates import Template, prepare_tokenizer, template
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class RewardModel:
     precision: float32; bf16 (float32 weights, bf16 arithmetic); bf16_weights. The head is float32 in all three.
     outputs: what each output stands for: ("reward",), or the attributes of a regression.
     weights: the merge vector that makes one reward of several outputs.
+    shares_prompts: whether a prompt runs once for all its responses; see `sharing`.
     """
 
     model: Any  # PreTrainedModel or PeftModel; neither is typed
@@ -52,6 +54,7 @@ class RewardModel:
     precision: Precision = "float32"
     outputs: tuple[str, ...] = ("reward",)
     weights: tuple[float, ...] | None = None
+    shares_prompts: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -106,6 +109,13 @@ def load(
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
     chat = _template(model, tokenizer, fallback)
     return RewardModel(model.to(device), chat, min(max_length, _limit(config)), precision, tuple(outputs))
+
+
+def sharing(rm: RewardModel, shares: bool = True) -> RewardModel:
+    """The model set to run a prompt once for all its responses, or each response on its own; `rm.model` is changed."""
+    if shares != rm.shares_prompts:
+        rm.model.set_attn_implementation(NAME if shares else "sdpa")
+    return replace(rm, shares_prompts=shares)
 
 
 def save(rm: RewardModel, folder: Path) -> None:

@@ -19,9 +19,8 @@ from rm_selection.errors import ConfigError
 
 PUBLISHED = "published"  # the study of shipped figures
 OBJECTIVES = ("regression", "bradley_terry")
-FAMILY_RULE = (
-    "in a study of one's own, bases of one family and tokens share the largest one's presence scores"
-)
+FAMILY_RULE = "in a study of one's own, bases of one family and tokens share the largest one's presence scores"
+SEARCHES = ("grid", "halving")  # for the learning rate
 
 
 def setting(text: str) -> Any:
@@ -44,6 +43,7 @@ class ObjectiveConfig:
 
     name: str = setting("bradley_terry or regression")
     rates: list[float] = setting("learning rates to try; the best on validation wins")
+    search: str = setting("grid (every rate to the end) or halving (the better half goes on, three times)")
     epochs: int = setting("passes over the data, 1 or more")
     margin: bool = setting("subtract a pair's margin inside the Bradley-Terry loss")
     centering: float | None = setting("weight of the squared mean reward in the Bradley-Terry loss; null: none")
@@ -51,6 +51,8 @@ class ObjectiveConfig:
     def __post_init__(self) -> None:
         if self.name not in OBJECTIVES:
             raise refused("objective.name", self.name, " or ".join(OBJECTIVES))
+        if self.search not in SEARCHES:
+            raise refused("objective.search", self.search, " or ".join(SEARCHES))
 
 
 @dataclass

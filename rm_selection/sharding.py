@@ -16,7 +16,7 @@ import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import fully_shard
 
-from rm_selection.distributed import first, grouped, rank, world
+from rm_selection.distributed import first, grouped, rank
 
 
 def shard(model: Any) -> None:
@@ -41,22 +41,6 @@ class Shardable:
             shard(self.model)
             self.is_distributed_loading_by_transformers = True
         return super()._prepare_for_training(*args)  # type: ignore[misc]
-
-    def get_batch_samples(self: Any, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> Any:
-        """As the Trainer's, without the rows that accelerate repeats at an epoch's end so that all processes have some.
-
-        The Trainer class says what it is to leave a row out: `leave_out(batch, kept)`, all but the `kept` first.
-        """
-        batches = map(self._counted, epoch_iterator)
-        return super().get_batch_samples(batches, num_batches, device)  # type: ignore[misc]
-
-    def _counted(self: Any, batch: dict[str, Any]) -> dict[str, Any]:
-        last, rows = self.accelerator.gradient_state, self.args.per_device_train_batch_size
-        if world() > 1 and last.end_of_dataloader and last.remainder > 0:
-            kept = min(max(last.remainder - rank() * rows, 0), rows)
-            if kept < rows:
-                self.leave_out(batch, kept)
-        return batch
 
     @contextmanager
     def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:

@@ -85,6 +85,8 @@ class HardwareConfig:
     tokens_per_batch: int = setting("padded tokens scored at once")
     threads: int | None = setting("CPU threads of torch; null: as many as it chooses")
     sharded: bool = setting("spread a training over the processes that torchrun started (FSDP2)")
+    micro_tokens: int | None = setting("padded tokens trained on at once; null: training.micro_batch rows")
+    shared_prompts: bool = setting("run a prompt once for all its responses, where a check finds the same scores")
 
     def __post_init__(self) -> None:
         if self.device not in ("auto", "cpu", "cuda"):
@@ -92,6 +94,8 @@ class HardwareConfig:
         if self.precision not in ("auto", "float32", "bf16", "bf16_weights"):
             raise refused("hardware.precision", self.precision, "auto, float32, bf16 or bf16_weights")
         within("hardware.tokens_per_batch", self.tokens_per_batch, 1, 10**9)
+        if self.micro_tokens is not None:
+            within("hardware.micro_tokens", self.micro_tokens, 1, 10**9)
         if self.threads is not None:
             within("hardware.threads", self.threads, 1, 1024)
 

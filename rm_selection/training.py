@@ -24,11 +24,11 @@ from rm_selection.adapters import adapted, is_adapter
 from rm_selection.errors import ConfigError, NonFiniteLossError
 from rm_selection.protocol import Objective, Protocol, Run, Trained
 from rm_selection.refusals import quiet
-from rm_selection.reward_model import RewardModel, describe, reload
+from rm_selection.reward_model import RewardModel, describe, reload, sharing
 from rm_selection.scoring import memory_reported
 from rm_selection.training_state import State
 
-WAY_OUT = "lower micro_batch, set gradient_checkpointing=true or train with LoRA"
+WAY_OUT = "lower micro_batch or micro_tokens, set gradient_checkpointing=true or train with LoRA"
 
 
 def trainable(rm: RewardModel, protocol: Protocol) -> RewardModel:
@@ -77,8 +77,8 @@ def arguments(rm: RewardModel, protocol: Protocol, folder: Path, rows: int) -> d
     steps = math.ceil(protocol.epochs * math.ceil(rows / protocol.global_batch))
     return {
         "output_dir": str(folder),
-        "per_device_train_batch_size": protocol.micro_batch,
-        "gradient_accumulation_steps": protocol.global_batch // at_once,
+        "per_device_train_batch_size": protocol.global_batch,  # which batching.py cuts into micro-batches
+        "gradient_accumulation_steps": 1,
         "max_steps": min(steps, protocol.max_steps or steps),  # the Trainer alone would go on past the epochs
         "learning_rate": protocol.rate,
         "lr_scheduler_type": "constant_with_warmup",
@@ -106,7 +106,7 @@ def fit(
     objective: Objective,
     counts: dict[str, int],
 ) -> Trained:
-    """Train to the end and put the best weights into the model.
+    """Train to the end, or as far as `run` says, and put the best weights into the model.
 
     Raises:
         NonFiniteLossError: the loss or a gradient is no number.
@@ -115,7 +115,7 @@ def fit(
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     settings = asdict(protocol) | {"rows": counts["kept"], "precision": rm.precision, "max_length": rm.max_length}
-    settings |= {"processes": distributed.world()}
+    settings |= {"processes": distributed.world(), "shares_prompts": rm.shares_prompts}
     state = distributed.shared(lambda: _begin(run, settings))
     describe(rm)  # so that each checkpoint is a reward model that loads
     watch = _Watch(rm, run, objective, state or State(0, 0, False, settings, (), 0, 0, 0.0))
@@ -124,7 +124,7 @@ def fit(
     with memory_reported(WAY_OUT), watch.counting(), quiet():
         if state is None:
             trainer.train()
-        elif not state.finished:
+        elif not run.reached(state.step, trainer.args.max_steps):
             last = training_state.checkpoint(run.folder, state.step)
             restore(rm, last)  # the Trainer would leave out weights that are saved under other names (experts)
             trainer.train(resume_from_checkpoint=str(last))
@@ -148,7 +148,7 @@ def _begin(run: Run, settings: dict[str, Any]) -> State | None:
 def _best(rm: RewardModel, folder: Path) -> RewardModel:
     """The model with the weights of its best checkpoint, whole in every process."""
     if distributed.grouped():
-        return reload(folder, precision=rm.precision, device=str(rm.device))
+        return sharing(reload(folder, precision=rm.precision, device=str(rm.device)), rm.shares_prompts)
     restore(rm, folder)
     return rm
 
@@ -206,6 +206,7 @@ class _Watch(TrainerCallback):
         )
         if distributed.first():
             training_state.mark_whole(self.run.folder, self.known)
+        control.should_training_stop |= self.run.reached(state.global_step, state.max_steps)
 
     def tell(self, line: dict[str, float]) -> None:
         """Write a line to the log and to whoever listens."""

@@ -17,14 +17,14 @@ from rm_selection.errors import ConfigError
 from rm_selection.evaluation import Benchmark, evaluate, read_benchmarks
 from rm_selection.evaluation_sets import sources
 from rm_selection.hardware import device, device_name, precision_of
-from rm_selection.learning import Data, learn
+from rm_selection.learning import Data, Search, learn
 from rm_selection.model_card import model_card
 from rm_selection.preference_lengths import common_subset, guard_lengths
 from rm_selection.preferences import Pair, Read, hold_out, read_pairs, read_ratings, summed, without
 from rm_selection.protocol import Lora, Protocol
-from rm_selection.reward_model import RewardModel, load, save
+from rm_selection.reward_model import RewardModel, load, save, sharing
 from rm_selection.runs import sha256
-from rm_selection.scoring import parity_check, verify_reload
+from rm_selection.scoring import UNSHARED, parity_check, share_prompts, sharing_told, tokens, verify_reload
 from rm_selection.studies import write_text
 from rm_selection.tracking import Tracker
 from rm_selection.train_settings import TrainConfig
@@ -41,6 +41,7 @@ class Work:
     def __init__(self, settings: TrainConfig, checkpoint: Checkpoint, folder: Path, mirror: Tracker) -> None:
         self.settings, self.checkpoint, self.folder, self.mirror = settings, checkpoint, folder, mirror
         self.device = device(settings.hardware)
+        self.apart: str | None = UNSHARED  # why prompts are not shared
         self.model: RewardModel | None = None
 
     @cached_property
@@ -54,20 +55,23 @@ class Work:
         rows, shared = self._rows()  # before the weights, which take minutes to load
         fresh = self._fresh()
         parity = parity_check(fresh, self._examples())
+        if settings.hardware.shared_prompts:
+            fresh, self.apart = share_prompts(fresh, tokens(fresh, self._examples()))
         rows = {name: self._fitting(read, fresh) for name, read in rows.items()}
         about = {"source": fresh.template.source, "sha256": fresh.template.sha256, "notes": list(fresh.template.notes)}
         del fresh
         told = {name: _told(read) for name, read in rows.items()}
         self.mirror.used(settings.dataset.name, "dataset", {"name": settings.dataset.name} | told["train"])
         data = Data(**{name: read.rows for name, read in rows.items()})
-        state, rates = self.folder / "training", settings.objective.rates
+        state, search = self.folder / "training", Search(settings.objective.rates, settings.objective.search)
         resume = settings.training.resume
-        self.model, training = learn(self._fresh, data, self._protocol(), rates, state, self._log, resume)
+        self.model, training = learn(self._fresh, data, self._protocol(), search, state, self._log, resume)
         checkpoint = asdict(self.checkpoint) | {"name": self.checkpoint.name}
         return {
             "checkpoint": checkpoint,
             "template": about,
             "parity": parity,
+            "shared_prompts": sharing_told(self.apart),
             "data": told | shared,
             "training": training,
         }
@@ -105,9 +109,10 @@ class Work:
         hardware, rows = self.settings.hardware, self.settings.dataset
         outputs = tuple(rows.attributes or ()) if self._rated else ("reward",)
         precision = precision_of(hardware, self.device)
-        return load(
+        made = load(
             self.checkpoint, outputs, precision, self.device, max_length=rows.max_length, seed=self.settings.seed
         )
+        return sharing(made, shares=self.apart is None)
 
     @property
     def _rated(self) -> bool:
@@ -175,6 +180,7 @@ class Work:
         return Protocol(
             global_batch=training.global_batch,
             micro_batch=training.micro_batch,
+            micro_tokens=self.settings.hardware.micro_tokens,
             epochs=objective.epochs,
             max_steps=training.max_steps,
             warmup_steps=training.warmup_steps,

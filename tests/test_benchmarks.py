@@ -209,7 +209,9 @@ def test_suites_name_benchmarks_as_the_tables_do():
 def test_the_record_holds_figures_and_a_finished_one_is_found_again(tiny, tmp_path):
     tiny_tasks.task(tmp_path / "tasks", "first")
     base = Base("tiny", "llama", None, None, None, {}, path=tiny.source)
-    hardware = HardwareConfig("cpu", "cpu", "float32", 512, None, sharded=False)
+    hardware = HardwareConfig(
+        "cpu", "cpu", "float32", 512, None, sharded=False, micro_tokens=None, shared_prompts=False
+    )
     feature = {
         "name": "benchmarks",
         "suite": str(tmp_path / "tasks"),

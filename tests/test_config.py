@@ -16,6 +16,7 @@ from rm_selection.jobs import Refusals
 from rm_selection.measure_settings import MeasureConfig
 from rm_selection.microcosm_settings import BuildConfig
 from rm_selection.settings import RecommendConfig, RegressConfig, ReportConfig, StudyConfig
+from rm_selection.throughput_settings import ThroughputConfig
 from rm_selection.train_settings import EvaluateConfig, TrainConfig
 
 SCHEMAS = {
@@ -25,9 +26,13 @@ SCHEMAS = {
     "recommend": RecommendConfig,
     "regress": RegressConfig,
     "report": ReportConfig,
+    "throughput": ThroughputConfig,
     "train": TrainConfig,
 }
-NEEDED = {"evaluate": {"model": "folder"}}  # settings without a default
+NEEDED = {
+    "evaluate": {"model": "folder"},
+    "throughput": {"model": "folder", "pairs": "file"},
+}  # settings without a default
 done: list[StudyConfig] = []
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from rm_selection import multi_attribute
 from rm_selection.checkpoints import Checkpoint
@@ -25,21 +24,17 @@ def base(tmp_path_factory) -> Checkpoint:
     return tiny_models.checkpoint(tmp_path_factory.mktemp("qwen2"), "qwen2", pad="no pad")
 
 
-def logits(values: torch.Tensor) -> SequenceClassifierOutput:
-    return SequenceClassifierOutput(logits=values)
-
-
 def test_without_gaps_the_loss_is_the_mean_squared_error():
     found, wanted = torch.randn(6, 5), torch.rand(6, 5) * 4
     expected = torch.nn.functional.mse_loss(found, wanted)
-    assert masked_mse(logits(found), wanted).item() == pytest.approx(expected.item(), abs=1e-6)
-    assert masked_mse(logits(found.bfloat16()), wanted).dtype == torch.float32
+    assert masked_mse(found, wanted).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert masked_mse(found.bfloat16(), wanted).dtype == torch.float32
 
 
 def test_a_missing_rating_moves_nothing():
     found = torch.randn(3, 2, requires_grad=True)
     wanted = torch.tensor([[1.0, MISSING], [MISSING, MISSING], [2.0, 3.0]])
-    loss = masked_mse(logits(found), wanted)
+    loss = masked_mse(found, wanted)
     loss.backward()
     there = wanted != MISSING
     assert loss.item() == pytest.approx(((found - wanted)[there] ** 2).mean().item(), abs=1e-6)
@@ -47,7 +42,7 @@ def test_a_missing_rating_moves_nothing():
 
 
 def test_nothing_rated_is_no_loss_and_no_nan():
-    assert masked_mse(logits(torch.ones(2, 2)), torch.full((2, 2), MISSING)).item() == 0
+    assert masked_mse(torch.ones(2, 2), torch.full((2, 2), MISSING)).item() == 0
 
 
 def test_the_logged_loss_weighs_every_rating_of_the_global_batch_alike(base, tmp_path):

@@ -111,8 +111,8 @@ def test_the_gate_notices_a_model_that_was_not_saved_as_it_is(tiny, tmp_path):
 
 def otherwise_rounded(monkeypatch, by: float) -> None:
     """Every second scoring differs by so much, as the same weights may at another place in memory."""
-    real, calls = scoring._forward, iter(range(1_000_000))
-    monkeypatch.setattr(scoring, "_forward", lambda rm, rows: real(rm, rows) + np.float32(by * (next(calls) % 2)))
+    real, calls = scoring.forward, iter(range(1_000_000))
+    monkeypatch.setattr(scoring, "forward", lambda rm, inputs: real(rm, inputs) + np.float32(by * (next(calls) % 2)))
 
 
 def test_the_gate_lets_the_same_weights_round_otherwise(tiny, tmp_path, monkeypatch):

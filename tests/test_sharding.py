@@ -1,6 +1,5 @@
 """One cell over two processes gives what one process gives."""
 
-import dataclasses
 import json
 import os
 import signal
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,14 +14,11 @@ import pytest
 import ranks
 import torch
 from test_train import call, only, rated, words, world  # noqa: F401 - world is a fixture
-from tiny_training import CHATS, QUICK, TRAIN, base, trained  # noqa: F401 - base is a fixture
+from tiny_training import CHATS, base, trained  # noqa: F401 - base is a fixture
 from transformers import AutoModelForSequenceClassification
-from trl.trainer.reward_trainer import DataCollatorForPreference
 
-from rm_selection import bradley_terry, distributed, evaluate, measure, sharding, train
+from rm_selection import distributed, evaluate, measure, sharding, train
 from rm_selection.outcomes import settle
-from rm_selection.protocol import Run
-from rm_selection.reward_model import load
 from rm_selection.scoring import score
 from rm_selection.train_settings import HardwareConfig
 
@@ -141,9 +136,15 @@ def group(monkeypatch):
     known = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": ranks.free_port()}
     for name, value in known.items():
         monkeypatch.setenv(name, value)
-    distributed.join(HardwareConfig("fsdp", "cpu", "auto", 1024, None, sharded=True))
+    distributed.join(
+        HardwareConfig("fsdp", "cpu", "auto", 1024, None, sharded=True, micro_tokens=None, shared_prompts=False)
+    )
     yield
     torch.distributed.destroy_process_group()
+
+
+def test_the_record_says_that_prompts_are_shared(two):
+    assert json.loads((only(two) / "run.json").read_text())["shared_prompts"] == {"used": True}
 
 
 def test_a_sharded_training_logs_what_a_plain_one_does(base, tmp_path, group, monkeypatch):
@@ -198,32 +199,3 @@ def test_the_others_take_part_and_record_nothing(tmp_path, monkeypatch):
         assert (outcome.status, outcome.new) == ("followed", False)
     assert did == [{"run_id": "cell", "settings": {}}]
     assert not (tmp_path / "cell").exists()
-
-
-@pytest.mark.parametrize("margins", [[], [0.5, 1.0, -2.0]])
-def test_repeated_pairs_are_left_out_of_the_mean(base, tmp_path, margins):
-    """Of three pairs the first two count: TRL's own mean over those two."""
-    rm = load(base)
-    rows, _ = bradley_terry.rows(rm, TRAIN[:3], use_margin=False)
-    protocol = dataclasses.replace(QUICK, center_rewards_coefficient=0.3)
-    trainer = bradley_terry.trainer(rm, rows, protocol, Run(tmp_path))
-    collate = DataCollatorForPreference(pad_token_id=rm.pad)
-    if margins:
-        rows = [row | {"margin": margin} for row, margin in zip(rows, margins, strict=True)]
-    batch = collate(rows)
-    trainer.leave_out(batch, 2)
-    two = collate(rows[:2])
-    assert trainer._get_num_items_in_batch([batch, two], "cpu") == 4
-    found = trainer.compute_loss(rm.model, batch, num_items_in_batch=2)
-    assert found.item() == pytest.approx(trainer.compute_loss(rm.model, two).item(), rel=1e-5)
-
-
-@pytest.mark.parametrize(("rank", "kept"), [(0, None), (1, 2), (2, 0)])
-def test_of_the_last_rows_each_process_counts_its_own(monkeypatch, rank, kept):
-    """Six rows are left for three processes that take four at a time."""
-    monkeypatch.setattr(sharding, "world", lambda: 3)
-    monkeypatch.setattr(sharding, "rank", lambda: rank)
-    end = SimpleNamespace(gradient_state=SimpleNamespace(end_of_dataloader=True, remainder=6))
-    settings = SimpleNamespace(per_device_train_batch_size=4)
-    trainer = SimpleNamespace(accelerator=end, args=settings, leave_out=lambda batch, rows: batch.update(kept=rows))
-    assert sharding.Shardable._counted(trainer, {}).get("kept") == kept

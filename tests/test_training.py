@@ -113,9 +113,9 @@ def test_the_trainer_is_not_let_take_more_devices_than_one(tmp_path, monkeypatch
 def test_threads_are_as_many_as_asked_for():
     before = torch.get_num_threads()
     try:
-        device(HardwareConfig("cpu", "cpu", "float32", 16_384, 2, False))
+        device(HardwareConfig("cpu", "cpu", "float32", 16_384, 2, False, micro_tokens=None, shared_prompts=False))
         assert torch.get_num_threads() == 2
-        device(HardwareConfig("cpu", "cpu", "float32", 16_384, None, False))
+        device(HardwareConfig("cpu", "cpu", "float32", 16_384, None, False, micro_tokens=None, shared_prompts=False))
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -124,4 +124,4 @@ def test_threads_are_as_many_as_asked_for():
 def test_several_processes_for_one_cell_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="trains a cell in one process; give hardware=fsdp"):
-        device(HardwareConfig("cpu", "cpu", "float32", 16_384, None, False))
+        device(HardwareConfig("cpu", "cpu", "float32", 16_384, None, False, micro_tokens=None, shared_prompts=False))
