@@ -69,7 +69,9 @@ RC: dict[Any, Any] = {  # Any: matplotlib types the keys one by one
 
 
 def short_names(models: Sequence[str]) -> list[str]:
-    """Names of models without their publisher, where that leaves them distinct; long ones are cut."""
+    """Names without what tells none apart: the publisher, a stage that all share; long ones are cut."""
+    if len({name.partition("@")[2] for name in models}) == 1:
+        models = [name.partition("@")[0] for name in models]
     bare = [name.rsplit("/", 1)[-1] for name in models]
     chosen = [name if bare.count(part) > 1 else part for name, part in zip(models, bare, strict=True)]
     return [_cut(" ".join(name.split())) for name in chosen]

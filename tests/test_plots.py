@@ -7,6 +7,7 @@ import pytest
 from page_tables import MODELS, study
 
 from rm_selection import plots
+from rm_selection.plot_style import short_names
 
 HOSTILE = ["a/<script>alert(1)</script>", 'b/"quoted" & $x^2$ $', "c/</svg>\nline", *MODELS[3:]]
 
@@ -107,3 +108,8 @@ def test_the_pretrained_base_is_no_stage_of_its_own(tmp_path):
 def test_a_table_without_a_needed_column_is_an_error():
     with pytest.raises(KeyError, match="low"):
         plots.figures({"recommendation": pd.DataFrame({"rank": [1], "model": ["a"], "basis": ["measured"]})})
+
+
+def test_a_stage_that_all_share_is_left_out_of_names():
+    assert short_names(["a/x@sft", "a/y@sft"]) == ["x", "y"]
+    assert short_names(["x@sft", "x@dpo"]) == ["x@sft", "x@dpo"]

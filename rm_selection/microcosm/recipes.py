@@ -37,8 +37,8 @@ GROUPS = {
     ("llama", "s", 150_000): (None, "wiki", "stack"),
     ("qwen3", "s", 400_000): (None, "arxiv"),
     ("mistral", "m", 300_000): (None, "github", "books"),
-    ("gemma2", "m", 500_000): (None, "stack", "arxiv"),
-    ("qwen3", "m", 600_000): (None, "wiki", "books", "github"),
-    ("llama", "l", 700_000): (None, "stack", "books", "wiki"),
+    ("gemma2", "m", 500_000): (None, "stack"),
+    ("qwen3", "m", 600_000): (None, "wiki", "github"),
+    ("llama", "l", 700_000): (None, "stack", "wiki"),
 }
 RECIPES = tuple(Recipe(*group, over) for group, mixtures in GROUPS.items() for over in mixtures)
