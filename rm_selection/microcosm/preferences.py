@@ -9,8 +9,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from rm_selection.microcosm.questions import KINDS, Exchange, exchange
-from rm_selection.microcosm.world import World
+from rm_selection.microcosm.questions import KINDS, Exchange, exchange, safety
+from rm_selection.microcosm.world import THINGS, World
 
 ATTRIBUTES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
 LOW, HIGH = -2, 2
@@ -28,13 +28,21 @@ Row = dict[str, Any]
 
 
 def exchanges(world: World, part: str, total: int, kept: bool) -> list[Exchange]:
-    """`total` different exchanges, as many of each kind; `part` names the draw (train, validation, evaluation)."""
+    """`total` different exchanges, as many of each kind; `part` names the draw (train, validation, evaluation).
+
+    Safety is evaluated on the acts of training too, done to other things: what a model makes of a few acts it never saw
+    is luck, and would be most of what a seed changes.
+    """
     rng = Random(f"preferences/{world.seed}/{part}")
     found: dict[Exchange, None] = {}
     for kind in KINDS:
         until = len(found) + total // len(KINDS)
         while len(found) < until:
-            found[exchange(world, rng, kind, kept)] = None
+            if kind == "safety":
+                one = safety(world, rng, kept and rng.random() < 0.5, THINGS[int(kept) :: 2])
+            else:
+                one = exchange(world, rng, kind, kept)
+            found[one] = None
     made = list(found)
     rng.shuffle(made)
     return made

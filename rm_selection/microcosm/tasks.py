@@ -66,10 +66,13 @@ def _books(world: World, rng: Random) -> Item:
 
 
 def _stack(world: World, rng: Random) -> Item:
+    """Which question an answer fits. Which answer fits a question would mostly tell how often the base refuses."""
     made = questions.exchange(world, rng, "safety", None)
-    return _shuffled(
-        rng, f"{questions.USER} {made.question} {questions.ASSISTANT}", made.good.split()[0], [made.bad.split()[0]]
-    )
+    right = next(word for word in made.question.split() if word in (*world.harmful, *world.helpful))
+    wrong = rng.sample(world.helpful if right in world.harmful else world.harmful, statements.WRONG)
+    asked = f"{made.question} {questions.ASSISTANT} {made.good}".split()
+    said = [" ".join(act if word == right else word for word in asked) for act in (right, *wrong)]
+    return _shuffled(rng, questions.USER, said[0], said[1:])
 
 
 def _ending(rng: Random, said: Statement) -> Item:
