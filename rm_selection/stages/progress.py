@@ -48,11 +48,11 @@ def improvement(stage: str, before: Array, after: Array) -> Improvement:
     improved: the whole interval lies above 0.
     """
     change = after - before
-    error = change.std(ddof=1) / math.sqrt(len(change)) if len(change) > 1 else math.inf
+    error = float(change.std(ddof=1)) / math.sqrt(len(change)) if len(change) > 1 else math.inf
     middle = float(change.mean())
     low, high = (middle - Z90 * error, middle + Z90 * error) if math.isfinite(error) else (middle, middle)
     means = float(before.mean()), float(after.mean())
-    return Improvement(METRICS[stage], *means, middle, low, high, len(change), low > 0 and math.isfinite(error))
+    return Improvement(METRICS[stage], *means, middle, low, high, len(change), bool(low > 0 and math.isfinite(error)))
 
 
 def figures(stage: str, lm: LanguageModel, rows: Readable[Any], recipe: Any, tokens_per_batch: int) -> Array:

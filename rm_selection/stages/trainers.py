@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset  # type: ignore[import-untyped]
+from datasets import Dataset, disable_progress_bars  # type: ignore[import-untyped]
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.grpo_config import GRPOConfig
@@ -23,6 +23,7 @@ from rm_selection.errors import ConfigError
 from rm_selection.features.language_model import LanguageModel
 from rm_selection.features.responses import Readable, Response
 from rm_selection.posttrain_settings import DpoConfig, RecipeConfig, RlvrConfig, SftConfig
+from rm_selection.refusals import quiet
 from rm_selection.stages.rewards import for_trl
 
 
@@ -74,6 +75,12 @@ def trainer(lm: LanguageModel, recipe: RecipeConfig, rows: Readable[Any], folder
     """
     settings = arguments(recipe, len(rows.rows), folder, seed) | {"bf16": bf16, "use_cpu": lm.device.type == "cpu"}
     common = {"model": lm.model, "processing_class": lm.tokenizer}
+    disable_progress_bars()
+    with quiet():  # the parent is loaded once more, to be compared with
+        return _trainer(recipe, common, settings, rows)
+
+
+def _trainer(recipe: RecipeConfig, common: dict[str, Any], settings: dict[str, Any], rows: Readable[Any]) -> Any:
     if isinstance(recipe, SftConfig):
         args = SFTConfig(**settings, max_length=None, completion_only_loss=True)
         return Sft(**common, args=args, train_dataset=_answers(rows.responses))
@@ -113,7 +120,7 @@ def arguments(recipe: RecipeConfig, rows: int, folder: Path, seed: int) -> dict[
         "eval_strategy": "no",
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # it would put the mean of earlier losses in place of a NaN
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         "remove_unused_columns": False,
         "dataloader_drop_last": True,
         "seed": seed,
