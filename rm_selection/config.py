@@ -121,10 +121,12 @@ def _check_words(words: Sequence[str], schema: type[Any]) -> None:
 def _listed(words: Sequence[str], schema: type[Any]) -> list[str]:
     """The words, with a,b of a setting that is a sequence written as Hydra's list [a,b]."""
     names = {f.name for f in fields(schema) if f.metadata.get("sequence")}
-    cut = [(word, *word.partition("=")) for word in words]
-    return [
-        f"{name}=[{value}]" if name in names and value and value[0] not in "[$" else word for word, name, _, value in cut
-    ]
+
+    def listed(word: str) -> str:
+        name, _, value = word.partition("=")
+        return f"{name}=[{value}]" if name in names and value and value[0] not in "[$" else word
+
+    return [listed(word) for word in words]
 
 
 def typed(schema: type[T], config: DictConfig, under: str = "") -> T:

@@ -14,7 +14,7 @@ class MicrocosmConfig:
     name: str = setting("full or smoke")
     seed: int = setting("seed of the world, 0 or more; another seed is another world")
     folder: str = setting("where the world lies")
-    scale: float = setting("times the words of pre-training and the documents of fine-tuning, above 0")
+    scale: float = setting("times the words of pre-training, above 0")
     bases: list[str] | None = setting("bases to build, names of conf/base; null: all")
     pairs: int = setting("preference pairs to train on")
     validation: int = setting("preference pairs to choose a checkpoint by")

@@ -133,5 +133,7 @@ def _in_order(given: Any) -> tuple[str, ...]:
     first = CHAIN.index(stages[0])
     if tuple(stages) != (right := CHAIN[first : first + len(stages)]):
         told = ",".join(stages)
-        raise ConfigError(f"stage={told} is out of order, each starts from the one before; give stage={','.join(right)}")
+        raise ConfigError(
+            f"stage={told} is out of order, each starts from the one before; give stage={','.join(right)}"
+        )
     return tuple(stages)

@@ -60,9 +60,7 @@ def _one(settings: PosttrainConfig, stage: str) -> Outcome:
     return settle(folder, compared, begin)
 
 
-def _fresh(
-    settings: PosttrainConfig, stage: str, start: Checkpoint, folder: Path, record: runs.Record
-) -> runs.Record:
+def _fresh(settings: PosttrainConfig, stage: str, start: Checkpoint, folder: Path, record: runs.Record) -> runs.Record:
     """Make one stage; returns what the record gains."""
     commit = checkpoints.commit(start)  # tells within a second where the Hub or the repository is missing
     start = replace(start, revision=commit or start.revision)
@@ -90,4 +88,3 @@ def _mirror(settings: PosttrainConfig, start: Checkpoint, stage: str, folder: Pa
     about = dict(record["settings"]) | {"base": start.base, "made_from": start.name}
     mode, project = settings.tracking.mode, settings.tracking.project
     return tracker(mode, project, settings.study, folder.name, tags, about, folder)
-

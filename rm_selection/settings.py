@@ -19,9 +19,7 @@ from rm_selection.errors import ConfigError
 
 PUBLISHED = "published"  # the study of shipped figures
 OBJECTIVES = ("regression", "bradley_terry")
-FAMILY_RULE = (
-    "in a study of one's own, bases of one family and tokens share the largest one's presence scores"
-)
+FAMILY_RULE = "in a study of one's own, bases of one family and tokens share the largest one's presence scores"
 
 
 def setting(text: str) -> Any:

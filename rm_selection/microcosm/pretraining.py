@@ -1,4 +1,4 @@
-"""Pre-training and fine-tuning of one tiny base on one core: next-token prediction over packed documents."""
+"""Pre-training of one tiny base on one core: next-token prediction over packed documents."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The zoo: every base of `recipes`, pre-trained and fine-tuned once, kept by content, built again where damaged.
+"""The zoo: every base of `recipes`, pre-trained once, kept by content, built again where damaged.
 
-<folder>/zoo/<base>/{pretrained,sft}/    plain transformers checkpoints
-<folder>/zoo/<base>/manifest.json        hash of the recipe and of what both stages hold
+<folder>/zoo/<base>/pretrained/      a plain transformers checkpoint; later stages are made by posttrain
+<folder>/zoo/<base>/manifest.json    hash of the recipe and of the checkpoint
 
 A base is written under a temporary name and renamed when whole, so that a build killed half-way keeps what it finished.
 """
@@ -24,9 +24,9 @@ from rm_selection.microcosm.world import make_world
 from rm_selection.microcosm_settings import MicrocosmConfig
 from rm_selection.studies import replacing, write_text
 
-VERSION = 3  # of how a base is made; another one builds all anew
-RATE, TUNING_RATE, TUNING_DOCUMENTS = 4e-3, 1e-3, 2_000
-STAGES = ("pretrained", "sft")
+VERSION = 4  # of how a base is made; another one builds all anew
+RATE = 4e-3
+STAGES = ("pretrained",)
 HEAD_START = 0.005  # deviation of a reward model's new head: a larger one makes these few steps a matter of the seed
 
 
@@ -71,14 +71,14 @@ def whole(folder: Path, recipe: Recipe, settings: MicrocosmConfig) -> bool:
 
 
 def manifest(folder: Path, recipe: Recipe, settings: MicrocosmConfig) -> dict[str, Any]:
-    """What a base is made from, and the hash of each stage's weights, config and tokenizer."""
+    """What a base is made from, and the hash of its weights, config and tokenizer."""
     made_from = asdict(recipe) | {"seed": settings.seed, "scale": settings.scale, "version": VERSION}
     hashes = {stage: checkpoint_folder.fingerprint(folder / stage) for stage in STAGES}
     return {"name": recipe.name, "recipe": runs.digest(made_from), "stages": hashes}
 
 
 def make(folder: Path, recipe: Recipe, settings: MicrocosmConfig) -> str:
-    """Pre-train, fine-tune and write one base, on one core; returns its name."""
+    """Pre-train and write one base, on one core; returns its name."""
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -97,11 +97,9 @@ def make(folder: Path, recipe: Recipe, settings: MicrocosmConfig) -> str:
     model = kind.from_config(shape(recipe.family, recipe.size, len(words)))
     with replacing(folder) as fresh:
         model.config.initializer_range = HEAD_START
-        corpora = zip(STAGES, (_corpus, _tuning), (RATE, TUNING_RATE), strict=True)
-        for stage, texts, rate in corpora:
-            fit(model, packed(words, texts(recipe, settings)), rate, seed)
-            model.save_pretrained(fresh / stage)
-            words.save_pretrained(fresh / stage)
+        fit(model, packed(words, _corpus(recipe, settings)), RATE, seed)
+        model.save_pretrained(fresh / "pretrained")
+        words.save_pretrained(fresh / "pretrained")
         write_text(fresh / "manifest.json", json.dumps(manifest(fresh, recipe, settings), indent=2) + "\n")
     return recipe.name
 
@@ -110,11 +108,6 @@ def _corpus(recipe: Recipe, settings: MicrocosmConfig) -> Sequence[str]:
     rng = Random(f"corpus/{settings.seed}/{recipe.name}")
     texts = prose.corpus(make_world(settings.seed), recipe.shares, int(recipe.words * settings.scale), rng)
     return [text for _, text in texts]
-
-
-def _tuning(recipe: Recipe, settings: MicrocosmConfig) -> Sequence[str]:
-    world, rng = make_world(settings.seed), Random(f"tuning/{settings.seed}/{recipe.name}")
-    return [prose.stack(world, rng) for _ in range(max(100, int(TUNING_DOCUMENTS * settings.scale)))]
 
 
 def _work(recipe: Recipe) -> float:

@@ -1,8 +1,8 @@
 """Whether a stage improves what it trains on: held-out rows before and after, paired, with a 90% interval.
 
-    sft    chat_accuracy         share of the answer's tokens that are the base's first choice, 0-100
-    dpo    preference_margin     log p(chosen) - log p(rejected), nats
-    rlvr   verifiable_accuracy   what the reward functions give to the most likely answer, 0-100
+sft    chat_accuracy         share of the answer's tokens that are the base's first choice, 0-100
+dpo    preference_margin     log p(chosen) - log p(rejected), nats
+rlvr   verifiable_accuracy   what the reward functions give to the most likely answer, 0-100
 """
 
 from __future__ import annotations
@@ -117,9 +117,7 @@ def _padded(rows: Sequence[Sequence[int]], lm: LanguageModel, left: bool) -> tup
     gaps = [[_pad(lm)] * (width - len(row)) for row in rows]
     ids = [[*gap, *row] if left else [*row, *gap] for gap, row in zip(gaps, rows, strict=True)]
     ones = [[0] * len(gap) for gap in gaps]
-    mask = [
-        [*gap, *[1] * len(row)] if left else [*[1] * len(row), *gap] for gap, row in zip(ones, rows, strict=True)
-    ]
+    mask = [[*gap, *[1] * len(row)] if left else [*[1] * len(row), *gap] for gap, row in zip(ones, rows, strict=True)]
     return torch.tensor(ids, device=lm.device), torch.tensor(mask, device=lm.device)
 
 
