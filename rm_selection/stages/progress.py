@@ -122,4 +122,4 @@ def _padded(rows: Sequence[Sequence[int]], lm: LanguageModel, left: bool) -> tup
 
 
 def _pad(lm: LanguageModel) -> int:
-    return int(lm.tokenizer.pad_token_id)  # type: ignore[arg-type]  # prepare_tokenizer gave it one
+    return int(lm.tokenizer.pad_token_id)
