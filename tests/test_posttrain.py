@@ -9,7 +9,7 @@ import tiny_world
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from rm_selection import posttrain, posttraining, runs
+from rm_selection import posttrain, posttraining, runs, train
 from rm_selection.checkpoint_folder import fingerprint
 from rm_selection.checkpoints import load_base, made_folder, resolve
 from rm_selection.errors import ConfigError, MissingModelError
@@ -188,3 +188,18 @@ def test_the_first_stage_that_fails_is_the_last(world, monkeypatch, capsys):
     monkeypatch.setattr(posttraining, "_fresh", lambda *_: {"status": "failed", "reason": "no"})
     assert call(*tiny_world.words(world, "study=stops", "stage=sft,dpo")) == 2
     assert [path.name for path in (world / "outputs" / "stops" / "stages").iterdir()] == ["tiny@made-sft"]
+
+
+def test_a_reward_model_is_trained_from_a_made_stage_and_says_so(study, world, monkeypatch):
+    line = ["base=local", "base.name=tiny", f"base.path={world / 'base'}", "stage=made-sft", "study=whole"]
+    line += ["dataset=jsonl", f"dataset.train={world / 'dpo.jsonl'}", "dataset.validation_share=0.2"]
+    line += ["dataset.validation=null", "evaluation=jsonl", f"evaluation.path={world / 'dpo.jsonl'}"]
+    line += ["dataset.max_overlap=1", "training.max_steps=1", "training.global_batch=8", "objective.rates=[1e-3]"]
+    monkeypatch.setattr(sys, "argv", ["train", *line, f"output={world / 'outputs'}", "tracking=off", "hardware=cpu"])
+    train.main()
+    (found,) = runs.records(study)
+    assert found["checkpoint"]["name"] == "tiny@made-sft"
+    assert found["checkpoint"]["made_from"] == "tiny@pretrained"
+    assert found["inputs"]["checkpoint"] == record(study, "made-sft")["fingerprint"]
+    card = (study / "runs" / found["run_id"] / "model" / "README.md").read_text()
+    assert "tiny@made-sft is no publisher's: rm-selection post-trained it from tiny@pretrained." in card
