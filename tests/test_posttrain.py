@@ -14,7 +14,7 @@ from rm_selection.checkpoint_folder import fingerprint
 from rm_selection.checkpoints import load_base, made_folder, resolve
 from rm_selection.errors import ConfigError, MissingModelError
 from rm_selection.posttrain_settings import _in_order
-from rm_selection.stages import fitting, rewards
+from rm_selection.stages import fitting, rewards, work
 
 
 def call(*line: str) -> int:
@@ -130,6 +130,21 @@ def test_a_killed_run_goes_on_to_the_same_weights(study, world, monkeypatch, sta
     assert call(*words) == 0
     assert fingerprint(there / "model") == record(study, f"made-{stage}")["fingerprint"]
     assert [json.loads(line)["step"] for line in (there / "log.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
+
+
+def test_a_run_killed_behind_its_last_step_trains_no_more(study, world, monkeypatch):
+    words = tiny_world.words(world, "study=late", "stage=sft")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "save", killed)
+        assert call(*words) == 130
+    assert call(*words) == 0
+    made = record(world / "outputs" / "late", "made-sft")
+    assert made["fingerprint"] == record(study, "made-sft")["fingerprint"]
+    assert made["training"]["steps"] == 4
 
 
 def test_a_stage_without_its_parent_says_how_to_make_it(world, capsys):

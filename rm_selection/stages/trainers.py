@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset, disable_progress_bars  # type: ignore[import-untyped]
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
@@ -71,8 +72,11 @@ def trainer(lm: LanguageModel, recipe: RecipeConfig, rows: Readable[Any], folder
         bf16: arithmetic in bfloat16.
 
     Raises:
-        ConfigError: fewer rows than one step takes.
+        ConfigError: fewer rows than one step takes, or the Trainer would use more devices than one.
     """
+    if lm.device.type == "cuda" and (count := torch.cuda.device_count()) > 1:
+        # The Trainer would take them all, each with a micro batch: another global batch than the one asked for.
+        raise ConfigError(f"{count} CUDA devices are visible and one is used; choose it: CUDA_VISIBLE_DEVICES=0")
     settings = arguments(recipe, len(rows.rows), folder, seed) | {"bf16": bf16, "use_cpu": lm.device.type == "cpu"}
     common = {"model": lm.model, "processing_class": lm.tokenizer}
     disable_progress_bars()

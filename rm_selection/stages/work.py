@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,16 @@ from typing import Any
 from trl.trainer.utils import disable_dropout_in_model
 
 from rm_selection.checkpoints import Checkpoint
+from rm_selection.errors import ConfigError
 from rm_selection.features import language_model
 from rm_selection.features.language_model import LanguageModel
 from rm_selection.features.responses import Readable, readable
 from rm_selection.hardware import device, device_name, precision_of
-from rm_selection.posttrain_settings import PosttrainConfig, RecipeConfig
+from rm_selection.posttrain_settings import PosttrainConfig, RecipeConfig, RlvrConfig
 from rm_selection.refusals import quiet
 from rm_selection.stages.data import rows
-from rm_selection.stages.fitting import fit
-from rm_selection.stages.progress import figures, improvement
+from rm_selection.stages.fitting import Fitted, Tell, fit
+from rm_selection.stages.progress import Array, figures, improvement
 from rm_selection.stages.trainers import trainer
 from rm_selection.studies import replacing
 from rm_selection.templates import Template, prepare_tokenizer, template
@@ -30,7 +31,7 @@ def make(
     stage: str,
     parent: Checkpoint,
     folder: Path,
-    tell: Callable[[Mapping[str, float]], None],
+    tell: Tell,
 ) -> dict[str, Any]:
     """Train a stage from its parent into <folder>/model; returns data, template, training, improvement and cost.
 
@@ -44,21 +45,11 @@ def make(
     Raises:
         SelectionError: what the data, the model, a reward function or the loss is at fault for.
     """
-    recipe: RecipeConfig = getattr(settings.recipe, stage)
+    began, recipe = time.time(), getattr(settings.recipe, stage)
     data, where = rows(stage, recipe), device(settings.hardware)  # before the weights, which take minutes to load
-    precision, budget = precision_of(settings.hardware, where), settings.hardware.tokens_per_batch
-    lm, chat = loaded(parent, where)
-    longest = min(recipe.max_length, lm.max_length)
-    learnt, held = (readable(part, chat, longest) for part in (data.learnt, data.held_out))
-    before = figures(stage, lm, held, recipe, budget)
-    began = time.time()
-    disable_dropout_in_model(lm.model)
-    made = trainer(lm, recipe, learnt, folder / "training", settings.seed, bf16=precision != "float32")
-    begun = asdict(recipe) | {"seed": settings.seed, "rows": len(learnt.rows), "precision": precision}
-    fitted = fit(made, begun, folder / "training", settings.resume, tell)
-    save(lm, folder / "model")
+    learnt, held, chat, before, fitted = _train(settings, stage, parent, (data.learnt, data.held_out), folder, tell)
     after, _ = loaded(replace(parent, source=str(folder / "model"), revision=None), where)  # as others will find it
-    found = improvement(stage, before, figures(stage, after, held, recipe, budget))
+    found = improvement(stage, before, figures(stage, after, held, recipe, settings.hardware.tokens_per_batch))
     return {
         "data": data.about | {"learnt": learnt.counts, "held_out": held.counts},
         "template": {"source": chat.source, "sha256": chat.sha256, "notes": list(chat.notes)},
@@ -66,6 +57,33 @@ def make(
         "improvement": asdict(found),
         "cost": {"seconds": round(time.time() - began, 3), "device": device_name(where)},
     }
+
+
+def _train(
+    settings: PosttrainConfig,
+    stage: str,
+    parent: Checkpoint,
+    parts: tuple[Sequence[Any], Sequence[Any]],
+    folder: Path,
+    tell: Tell,
+) -> tuple[Readable[Any], Readable[Any], Template, Array, Fitted]:
+    """Measure the parent, train it and save it; the weights in memory go with this call."""
+    recipe: RecipeConfig = getattr(settings.recipe, stage)
+    where = device(settings.hardware)
+    precision = precision_of(settings.hardware, where)
+    if precision == "bf16_weights":  # a step of 1e-6 on a weight of 0.02 is a hundredth of what bf16 can tell apart
+        raise ConfigError("precision=bf16_weights rounds away the training of all weights; use bf16 or float32")
+    lm, chat = loaded(parent, where)
+    room = recipe.max_answer if isinstance(recipe, RlvrConfig) else 0
+    longest = min(recipe.max_length, lm.max_length - room)
+    learnt, held = (readable(part, chat, longest) for part in parts)
+    before = figures(stage, lm, held, recipe, settings.hardware.tokens_per_batch)
+    disable_dropout_in_model(lm.model)
+    made = trainer(lm, recipe, learnt, folder / "training", settings.seed, bf16=precision != "float32")
+    begun = asdict(recipe) | {"seed": settings.seed, "rows": len(learnt.rows), "precision": precision}
+    fitted = fit(made, begun, folder / "training", settings.resume, tell)
+    save(lm, folder / "model")
+    return learnt, held, chat, before, fitted
 
 
 def loaded(checkpoint: Checkpoint, where: str) -> tuple[LanguageModel, Template]:
