@@ -60,7 +60,9 @@ def sentences(found: pd.DataFrame, objective: str) -> list[str]:
         bases = found.drop_duplicates("base")
         other = bases.loc[bases["same_for_all"] == "no", "base"]
         which = f": {', '.join(other)}" if len(other) else ""
-        said.append(f"Under another objective the best stage is another one for {len(other)} of {len(bases)}{which}.")
+        said.append(
+            f"Under another objective the best stage is another one for {len(other)} of {len(bases)} bases{which}."
+        )
     return said
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import PrinterCallback, TrainerCallback
+from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 
 from rm_selection import training_state
 from rm_selection.errors import DivergedError, NonFiniteLossError
@@ -60,13 +60,22 @@ def fit(trainer: Any, settings: Mapping[str, Any], folder: Path, resume: bool, t
     watch = _Watch(folder, tell, state or State(0, 0, False, dict(settings), (), 0, 0, 0.0))
     trainer.add_callback(watch)
     trainer.remove_callback(PrinterCallback)
-    last = None if state is None else str(training_state.checkpoint(folder, state.step))
+    last = None if state is None else training_state.checkpoint(folder, state.step)
     with memory_reported(WAY_OUT), quiet():
-        trainer.train(resume_from_checkpoint=last)
+        if last is not None and watch.known.finished:  # the Trainer would take one more step
+            _restore(trainer.model, last)
+        else:
+            trainer.train(resume_from_checkpoint=None if last is None else str(last))
     first_loss, last_loss = _ends(folder)
     if last_loss > RISEN * abs(first_loss) + SLACK:
         raise DivergedError(f"the loss rose from {first_loss:.3g} to {last_loss:.3g}; lower the recipe's rate")
     return Fitted(watch.known.step, first_loss, last_loss, watch.known.seconds)
+
+
+def _restore(model: Any, folder: Path) -> None:
+    """Put the weights of a checkpoint into the model."""
+    saved: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=model.dtype, use_safetensors=True)
+    model.load_state_dict(saved.state_dict())
 
 
 def _ends(folder: Path) -> tuple[float, float]:
