@@ -5,7 +5,7 @@ WORLD  ?= 1
 RUN    := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test study published recommend report microcosm bench sweep gpu clean
+.PHONY: help install check test study published recommend report microcosm stages bench sweep gpu clean
 
 help:  ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,16 @@ microcosm: install  ## the study really trained on a small world, about ten minu
 	$(RUN) rm_selection.recommend $(SMALL)
 	$(RUN) rm_selection.report $(SMALL)
 	.venv/bin/python experiments/microcosm/figures.py outputs/microcosm-$(WORLD)
+
+stages: SMALL = study=microcosm-stages-$(WORLD)
+stages: EVEN = $(patsubst conf/base/%.yaml,%,$(wildcard conf/base/micro-*-even-*.yaml))
+stages: install  ## six small bases through sft, dpo and rlvr under one recipe, a reward model of each: WORLD=1
+	$(RUN) rm_selection.microcosm microcosm.seed=$(WORLD) 'microcosm.bases=[$(shell echo $(EVEN) | tr ' ' ,)]'
+	$(RUN) rm_selection.posttrain -m +experiment=microcosm_posttrain microcosm.seed=$(WORLD)
+	$(RUN) rm_selection.train -m +experiment=microcosm_stages microcosm.seed=$(WORLD)
+	$(RUN) rm_selection.regress $(SMALL)
+	$(RUN) rm_selection.recommend $(SMALL)
+	$(RUN) rm_selection.report $(SMALL)
 
 bench: install  ## print the figures this project promises, and the times they take
 	.venv/bin/python experiments/published/bench.py

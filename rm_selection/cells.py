@@ -46,7 +46,7 @@ def run(settings: TrainConfig) -> Outcome:
     folder = settings.folder / "runs" / run_id
 
     def begin() -> tuple[dict[str, str], Task]:
-        checkpoint = resolve(settings.base, settings.stage)
+        checkpoint = resolve(settings.base, settings.stage, settings.folder)
         return inputs(settings, checkpoint), partial(_fresh, settings, checkpoint, folder)
 
     outcome = settle(folder, compared, begin)

@@ -23,7 +23,10 @@ from rm_selection.config import CONF, in_context, typed
 from rm_selection.errors import ConfigError, GatedModelError, MissingModelError, ModelError, UnpublishedStage
 from rm_selection.settings import setting
 
-STAGES = ("pretrained", "instruct", "sft", "dpo", "rlvr")
+STAGES = ("pretrained", "instruct", "sft", "dpo", "rlvr")  # as publishers release them
+CHAIN = ("sft", "dpo", "rlvr")  # made here, each from the one before it, the first from the pretrained base
+MADE = tuple(f"made-{stage}" for stage in CHAIN)  # so named, they never pass for published ones
+EVERY_STAGE = (*STAGES, *MADE)
 LOCAL = "local"  # conf/base/local.yaml: a folder instead of published stages
 TIMEOUT = 10.0  # seconds to wait for the Hub
 
@@ -71,6 +74,7 @@ class Checkpoint:
 
     params_b: billions of parameters. tokens_t: trillions of pre-training tokens.
     source: a repository id, or the path of a folder. revision: of the repository; None for a folder.
+    made_from: the checkpoint that post-training here started from; None for one that was published or given.
     """
 
     base: str
@@ -81,6 +85,7 @@ class Checkpoint:
     licence: str | None
     source: str
     revision: str | None
+    made_from: str | None = None
 
     @property
     def name(self) -> str:
@@ -120,18 +125,35 @@ def load_base(name: str) -> Base:
     return base
 
 
-def resolve(base: Base, stage: str) -> Checkpoint:
+def resolve(base: Base, stage: str, study: Path | None = None) -> Checkpoint:
     """The checkpoint of one stage; for a folder, the stage is taken as told.
+
+    Args:
+        base: of conf/base, or a folder.
+        stage: one of EVERY_STAGE.
+        study: folder of the study that made stages lie in.
 
     Raises:
         ConfigError: an unknown stage, or a folder under the name of a published base.
         UnpublishedStage: the base has no such stage; the sentence names those it has.
-        ModelError: base.path is not the folder of a checkpoint in safetensors.
+        ModelError: base.path is not the folder of a checkpoint in safetensors, or the stage was not made.
     """
-    if stage not in STAGES:
-        raise ConfigError(f"stage={stage} is not allowed; give one of {', '.join(STAGES)}")
+    if stage not in EVERY_STAGE:
+        raise ConfigError(f"stage={stage} is not allowed; give one of {', '.join(EVERY_STAGE)}")
+    if stage in MADE:
+        return _made(base, stage, study)
     source, revision = _place(base, stage)
     return Checkpoint(base.name, stage, base.family, base.params_b, base.tokens_t, base.licence, source, revision)
+
+
+def parent(stage: str) -> str:
+    """The stage that a made one starts from: pretrained, or the made one before it."""
+    return ("pretrained", *MADE)[MADE.index(stage)]
+
+
+def made_folder(study: Path, base: str, stage: str) -> Path:
+    """Where a study keeps a made stage: its record, and under model/ the checkpoint."""
+    return study / "stages" / f"{base}@{stage}"
 
 
 def commit(checkpoint: Checkpoint) -> str | None:
@@ -194,6 +216,20 @@ def _place(base: Base, stage: str) -> tuple[str, str | None]:
     if base.folder is not None:
         return _kept(base, stage), None
     return _folder(base) if base.path is not None else _published(base, stage)
+
+
+def _made(base: Base, stage: str, study: Path | None) -> Checkpoint:
+    """A stage that was post-trained here; one that is unfinished or failed is none."""
+    from rm_selection.runs import read_record
+
+    folder = None if study is None else made_folder(study, base.name, stage)
+    record = read_record(folder) if folder else None
+    if folder is None or record is None or record["status"] != "finished":
+        chain = ",".join(CHAIN[: MADE.index(stage) + 1])
+        way = f"python -m rm_selection.posttrain base={base.name} stage={chain} study={study.name if study else '...'}"
+        raise MissingModelError(f"{base.name} has no stage {stage} in this study; make it with: {way}")
+    facts = (base.name, stage, base.family, base.params_b, base.tokens_t, base.licence)
+    return Checkpoint(*facts, str(check_folder(folder / "model")), None, record["checkpoint"]["made_from"])
 
 
 def _kept(base: Base, stage: str) -> str:

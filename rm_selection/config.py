@@ -48,6 +48,7 @@ def entry_point(name: str, schema: type[T]) -> Callable[[Callable[[T], None]], C
                     print(_help(name, schema, task.__doc__ or ""), flush=True)
                     return
                 _check_words(sys.argv[1:], schema)
+                sys.argv[1:] = _listed(sys.argv[1:], schema)
                 _run(name, schema, task)
             except SelectionError as error:
                 _leave(f"error: {error}", 2)
@@ -115,6 +116,17 @@ def _check_words(words: Sequence[str], schema: type[Any]) -> None:
             raise ConfigError(f"{word} is not an option; settings are written without dashes: {name}=...")
         if word.startswith("="):
             raise ConfigError(f"{word} has no name; settings are written name=value, without blanks around =")
+
+
+def _listed(words: Sequence[str], schema: type[Any]) -> list[str]:
+    """The words, with a,b of a setting that is a sequence written as Hydra's list [a,b]."""
+    names = {f.name for f in fields(schema) if f.metadata.get("sequence")}
+
+    def listed(word: str) -> str:
+        name, _, value = word.partition("=")
+        return f"{name}=[{value}]" if name in names and value and value[0] not in "[$" else word
+
+    return [listed(word) for word in words]
 
 
 def typed(schema: type[T], config: DictConfig, under: str = "") -> T:

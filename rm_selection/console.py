@@ -170,3 +170,12 @@ def scores(folder: Path) -> None:
         pd.DataFrame(rows, columns=["evaluation", "accuracy", "pairs", "ties", "longer wins"]),
     )
     line(f"record, scores, log and model: {folder}")
+
+
+def improvement(folder: Path) -> None:
+    """Print whether a made stage improves what it trains on, and where its record lies."""
+    found = json.loads((folder / "run.json").read_text(encoding="utf-8"))["improvement"]
+    told = f"{found['before']:.2f} to {found['after']:.2f}, change {found['change']:.2f}"
+    span = f"[{found['low']:.2f}, {found['high']:.2f}] on {found['n']} held-out rows"
+    line(f"{found['metric']} {told} {span}{'' if found['improved'] else ': not improved'}")
+    line(f"record: {folder}")

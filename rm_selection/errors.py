@@ -17,6 +17,8 @@ ValueError
     │   └── ParityError         scores change with the batch, the order or a reload
     ├── TrainingError       training cannot go on
     │   ├── NonFiniteLossError  the loss or a gradient became NaN or infinite: the step is named
+    │   ├── DivergedError       the loss ended far above where it began
+    │   ├── RewardFunctionError a function that verifies answers raised, or gave what is no number
     │   └── OutOfMemoryError    the device has too little memory
     ├── MeasurementError    a feature of a base cannot be measured
     ├── PushError           a finished model could not be uploaded; it is still where it was saved
@@ -105,6 +107,14 @@ class TrainingError(SelectionError):
 
 class NonFiniteLossError(TrainingError):
     """The loss or a gradient became NaN or infinite."""
+
+
+class DivergedError(TrainingError):
+    """The loss ended far above where it began."""
+
+
+class RewardFunctionError(TrainingError):
+    """A function that verifies answers raised, or gave what is no number."""
 
 
 class OutOfMemoryError(TrainingError):

@@ -36,6 +36,7 @@ class Evidence:
     measured: model, score, error (standard error, points). predictor: fitted to them; None where they are too few.
     held_out: model, family, actual, predicted, low, high: leave-one-family-out, nested. width: half an interval.
     figures: `accuracy` of held_out. hours: of training candidates. measured_by, known, hours_are: said of the ranking.
+    said: what else there is to say, a sentence each.
     """
 
     objective: str
@@ -48,6 +49,7 @@ class Evidence:
     held_out: pd.DataFrame
     width: float
     figures: dict[str, float]
+    said: tuple[str, ...] = ()
 
     @property
     def predicts(self) -> bool:
@@ -91,10 +93,21 @@ def own(study: Study, objective: str) -> tuple[pd.DataFrame, Evidence, list[str]
         "what was measured of them",
         "hours of one run on the device of its record",
         *found,
+        _on_stages(study, objective),
     )
     left_out = len(everyone) - len(frame) if shortage else 0
     warning = f"{left_out} checkpoints without a reward model are not ranked: {shortage}."
     return frame if shortage else everyone, known, [warning] if left_out else []
+
+
+def _on_stages(study: Study, objective: str) -> tuple[str, ...]:
+    """Which stage of a base should carry the reward model; nothing where no base has several."""
+    staged = {name: study.runs[name] for name in study.answers}
+    if objective not in staged:
+        return ()
+    from rm_selection.analysis import stage_choice  # it needs scipy, which takes its time
+
+    return tuple(stage_choice.sentences(stage_choice.choices(staged, study.answers), objective))
 
 
 def training_hours(params_b: pd.Series, objective: str) -> pd.Series:

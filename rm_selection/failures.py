@@ -9,11 +9,13 @@ from rm_selection.errors import (
     ConfigError,
     DamagedModelError,
     DataError,
+    DivergedError,
     GatedModelError,
     MissingModelError,
     NonFiniteLossError,
     OutOfMemoryError,
     ParityError,
+    RewardFunctionError,
     SelectionError,
     UnsafeModelError,
 )
@@ -22,6 +24,8 @@ from rm_selection.errors import (
 KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (OutOfMemoryError, "out of memory"),
     (NonFiniteLossError, "non-finite loss"),
+    (DivergedError, "diverged"),
+    (RewardFunctionError, "reward function"),
     (GatedModelError, "gated"),
     (MissingModelError, "missing repository"),
     (UnsafeModelError, "unsafe model"),

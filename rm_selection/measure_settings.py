@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from rm_selection.checkpoints import STAGES, Base
+from rm_selection.checkpoints import EVERY_STAGE, STAGES, Base
 from rm_selection.config import typed
 from rm_selection.microcosm_settings import MicrocosmConfig
 from rm_selection.settings import StudyConfig, in_group, refused, setting, within
@@ -131,8 +131,8 @@ class MeasureConfig(StudyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.stage not in STAGES:
-            raise refused("stage", self.stage, " or ".join(STAGES))
+        if self.stage not in EVERY_STAGE:
+            raise refused("stage", self.stage, " or ".join(EVERY_STAGE))
         within("seed", self.seed, 0, 2**32 - 1)
         self.hardware.in_one_process("measure")
         name = self.feature.get("name") if isinstance(self.feature, Mapping) else self.feature

@@ -34,7 +34,7 @@ def run(settings: MeasureConfig) -> Outcome:
     folder = settings.feature_folders / name
 
     def begin() -> tuple[dict[str, str], Task]:
-        checkpoint = resolve(settings.base, settings.stage)
+        checkpoint = resolve(settings.base, settings.stage, settings.folder)
         return inputs(settings, checkpoint), lambda _record: _fresh(settings, checkpoint, folder)
 
     return settle(folder, compared, begin)

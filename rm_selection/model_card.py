@@ -28,6 +28,8 @@ def model_card(record: Mapping[str, Any]) -> str:
     lines += [f"# {record['run_id']}", ""]
     source = f" ({checkpoint['source']})" if published else ""
     lines += [f"A reward model trained from {checkpoint['name']}{source} by rm-selection.", ""]
+    if parent := checkpoint.get("made_from"):
+        lines += [f"{checkpoint['name']} is no publisher's: rm-selection post-trained it from {parent}.", ""]
     lines += ["| benchmark | accuracy, 0-100, 90% interval | pairs | longer side wins |", "|---|---|---|---|"]
     lines += [_row(name, result) for name, result in record["scores"].items()]
     lines += ["", f"Objective {settings['objective']['name']}, learning rate {record['training']['rate']:g}, "]

@@ -86,9 +86,10 @@ PARTS = (
         "stages",
         "Post-training stages",
         "Each large mark is how many points the reward model gains when trained from that stage rather than from the "
-        "pretrained base; stages compare directly only within one publisher's recipe (Tulu's sft, dpo, rlvr).",
+        "pretrained base; stages compare directly only within one publisher's recipe (Tulu's sft, dpo, rlvr). Stages "
+        "named made-... are no publisher's: they were post-trained here from one base under one recipe.",
         figures=("stages",),
-        tables=("stages",),
+        tables=("stages", "stage_choice", "made_stages", "stages_published"),
     ),
     Part(
         "objectives",

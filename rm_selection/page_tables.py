@@ -20,6 +20,9 @@ CAPTIONS = {
     "correlation": "All correlations",
     "coverage": "Coverage by predictor",
     "stages": "Changes by stage and category",
+    "stage_choice": "Which stage of a base should carry the reward model",
+    "made_stages": "Whether each stage made here improves what it trains on",
+    "stages_published": "The study's table 1: stages that publishers released",
     "objectives_summary": "All bases together",
     "objectives": "Both scores of every base",
     "intervals": "How many measured scores the prediction intervals hold",
@@ -46,6 +49,8 @@ ESTIMATES = (
     "predicted",
     "estimate",
     "change_points",
+    "change",
+    "lead",
     "score",
 )
 

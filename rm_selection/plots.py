@@ -2,8 +2,8 @@
 
     save(figures(read_tables(folder)), folder / "figures")
 
-The figures about models are drawn here, those about features and predictors in plots_features.py, those that only a
-study of one's own has in plots_measured.py and plots_distances.py.
+The figures about models are drawn here, those about features and predictors in plots_features.py, about stages in
+plots_stages.py, and those that only a study of one's own has in plots_measured.py and plots_distances.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rm_selection import plots_distances
+from rm_selection import plots_distances, plots_stages
 from rm_selection import plots_features as features
 from rm_selection import plots_measured as measured
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
@@ -35,10 +35,8 @@ from rm_selection.plot_style import (
     MUTED,
     ORANGE,
     OTHER_FAMILY,
-    PURPLE,
     RC,
     ROW,
-    SKY,
     TEXT,
     VERMILLION,
     Entry,
@@ -57,7 +55,6 @@ SHOWN_CANDIDATES = 20
 NAMED_MISSES = 5
 
 _GROUP_MARKS = ((GREEN, "^"), (ORANGE, "s"), (BLUE, "o"))
-_CATEGORY_MARKS = {"chat": (SKY, "o"), "chat_hard": (ORANGE, "s"), "safety": (GREEN, "^"), "reasoning": (PURPLE, "D")}
 
 
 @dataclass(frozen=True)
@@ -175,33 +172,6 @@ def _name_misses(panel: Axes, frame: pd.DataFrame, span: list[float]) -> None:
         panel.text(x + shift, last, name, fontsize=8, ha="left" if right else "right", va="center")
 
 
-def stages(tables: Tables) -> Figure | None:
-    """Change of the score from stage to stage of post-training, overall with interval and by category."""
-    frame = tables["stages"]
-    frame = frame[
-        (frame["stage"] != "pretrained") & frame["change_points"].notna()
-    ]  # all changes are against pretrained
-    overall = frame[frame["category"] == features.OVERALL].reset_index(drop=True)
-    if overall.empty:
-        return None
-    figure, [panel] = canvas("What each post-training stage changes", 0.42 * len(overall) + 1.5)
-    panel.axvline(0, color=MUTED, linewidth=1)
-    for row, model in enumerate(overall["model"]):
-        mine = frame[frame["model"] == model]
-        for place, (category, mark) in enumerate(_CATEGORY_MARKS.items()):
-            change = mine.loc[mine["category"] == category, "change_points"]
-            points(panel, change, np.full(len(change), row + 0.1 + 0.09 * place), mark, size=16)
-    height = np.arange(len(overall)) - 0.18
-    interval(panel, height, overall["low"], overall["high"], TEXT)
-    points(panel, overall["change_points"], height, (VERMILLION, "o"), size=46)
-    names = short_names(list(overall["model"]))
-    rows_axis(panel, [f"{stage}: {name}" for stage, name in zip(overall["stage"], names, strict=True)])
-    panel.set_xlabel("Change of the score against the pretrained base, points")
-    marks = [Entry(label(category), mark) for category, mark in _CATEGORY_MARKS.items()]
-    legend(figure, [Entry("overall, 90% interval", (VERMILLION, "o"), "-"), *marks], columns=5)
-    return figure
-
-
 def recommendation(tables: Tables) -> Figure:
     """The best candidates: predicted score with interval, and whether it was measured or predicted."""
     frame = tables["recommendation"].sort_values("rank").head(SHOWN_CANDIDATES)
@@ -231,7 +201,7 @@ PLOTS: Mapping[str, Plot] = {
     "correlation_categories": Plot(("correlation",), features.correlation_categories),
     "coverage": Plot(("coverage",), features.coverage),
     "coverage_bradley_terry": Plot(("coverage",), partial(features.coverage, objective="bradley_terry")),
-    "stages": Plot(("stages",), stages),
+    "stages": Plot(("stages",), plots_stages.stages),
     "predicted_actual": Plot(("predictions",), predicted_actual),
     "predicted_actual_bradley_terry": Plot(("predictions",), partial(predicted_actual, objective="bradley_terry")),
     "coefficients": Plot(("coefficients",), features.coefficients),

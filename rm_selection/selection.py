@@ -98,7 +98,7 @@ def header(table: pd.DataFrame, known: Evidence) -> list[str]:
     unseen = len(table) - measured
     predicted = f", {unseen} predicted from {known.known}" if unseen else ""
     first = f"{len(table)} candidates for objective {known.objective}: {measured} {known.measured_by}{predicted}."
-    return [first, *(_on_predictor(known) if unseen else []), *_on_size(table)]
+    return [first, *(_on_predictor(known) if unseen else []), *_on_size(table), *known.said]
 
 
 def _on_predictor(known: Evidence) -> list[str]:

@@ -37,6 +37,11 @@ def in_group(text: str, several: bool = False, kinds: Mapping[str, type[Any]] | 
     return field(default=MISSING, metadata={"help": text, "group": not several, "kinds": kinds or {}})
 
 
+def sequence(text: str) -> Any:
+    """A field that takes several values in order: name=a,b is one list, with -m too, never a sweep over a and b."""
+    return field(default=MISSING, metadata={"help": text, "sequence": True})
+
+
 @dataclass
 class ObjectiveConfig:
     """conf/objective/: what a reward model is trained to do."""

@@ -18,6 +18,7 @@ import pandas as pd
 
 from rm_selection import runs as records_of
 from rm_selection.errors import StudyError
+from rm_selection.stage_tables import answers, made
 
 CHECKPOINT = ("model", "base", "stage", "family", "params_b", "tokens_t", "licence")
 VOCABULARY = "; vocabulary "  # what a protocol says last of a figure that only one tokenizer's others compare with
@@ -25,12 +26,18 @@ VOCABULARY = "; vocabulary "  # what a protocol says last of a figure that only 
 
 @dataclass(frozen=True)
 class Study:
-    """What was run and measured. runs: by objective; spent: what `costs` returns; documents: what `documents` does."""
+    """What was run and measured, and which stages were made.
+
+    runs, answers: by objective, what `runs` and `answers` return, answers only where a base has several stages;
+    spent: what `costs` returns; documents: what `documents` does; made: what `made` does.
+    """
 
     runs: Mapping[str, pd.DataFrame]
     features: pd.DataFrame
     spent: pd.DataFrame
     documents: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    answers: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    made: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def study(folder: Path, evaluation: str | None = None) -> Study:
@@ -40,7 +47,9 @@ def study(folder: Path, evaluation: str | None = None) -> Study:
         StudyError: as `runs` and `features`.
     """
     trained = {objective: runs(folder, objective, evaluation) for objective in objectives(folder)}
-    return Study(trained, features(folder), costs(folder), documents(folder))
+    staged = {name: table for name, table in trained.items() if (table.groupby("base")["stage"].nunique() > 1).any()}
+    right = {name: answers(folder, table) for name, table in staged.items()}
+    return Study(trained, features(folder), costs(folder), documents(folder), right, made(folder))
 
 
 def features(folder: Path) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rm_selection.checkpoints import STAGES, Base
+from rm_selection.checkpoints import EVERY_STAGE, Base
 from rm_selection.errors import ConfigError
 from rm_selection.evaluation_sets import EvaluationConfig
 from rm_selection.microcosm_settings import MicrocosmConfig
@@ -142,8 +142,8 @@ class TrainConfig(StudyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.stage not in STAGES:
-            raise refused("stage", self.stage, " or ".join(STAGES))
+        if self.stage not in EVERY_STAGE:
+            raise refused("stage", self.stage, " or ".join(EVERY_STAGE))
         within("seed", self.seed, 0, 2**32 - 1)
 
 

@@ -100,6 +100,20 @@ def test_two_checkpoints_with_one_source_are_a_shared_pretrained_model_or_olmos_
 
 
 @pytest.mark.parametrize(
+    ("names", "stages"),
+    [
+        (["tulu3-8b"], ("pretrained", "sft", "dpo", "rlvr")),
+        (["olmo2-1b", "olmo2-7b", "olmo2-13b"], ("pretrained", "sft", "dpo", "rlvr", "instruct")),
+        (["smollm3-3b"], ("pretrained", "sft", "instruct")),
+        (["zephyr-7b"], ("pretrained", "sft", "dpo")),
+        (["llama3.1-8b", "hermes3-8b", "qwen2.5-7b", "qwen3-8b", "qwen3-0.6b"], ("pretrained", "instruct")),
+    ],
+)
+def test_the_bases_that_stages_are_compared_on_have_theirs(names, stages):
+    assert [tuple(load_base(name).stages) for name in names] == [stages] * len(names)
+
+
+@pytest.mark.parametrize(
     ("name", "source"),
     [
         ("llama3", "meta-llama/Meta-Llama-3-8B-Instruct"),

@@ -15,6 +15,7 @@ from rm_selection.errors import ConfigError, FitError
 from rm_selection.jobs import Refusals
 from rm_selection.measure_settings import MeasureConfig
 from rm_selection.microcosm_settings import BuildConfig
+from rm_selection.posttrain_settings import PosttrainConfig
 from rm_selection.settings import RecommendConfig, RegressConfig, ReportConfig, StudyConfig
 from rm_selection.throughput_settings import ThroughputConfig
 from rm_selection.train_settings import EvaluateConfig, TrainConfig
@@ -23,6 +24,7 @@ SCHEMAS = {
     "evaluate": EvaluateConfig,
     "measure": MeasureConfig,
     "microcosm": BuildConfig,
+    "posttrain": PosttrainConfig,
     "recommend": RecommendConfig,
     "regress": RegressConfig,
     "report": ReportConfig,
@@ -342,3 +344,10 @@ def test_a_setting_that_only_another_choice_has_is_told_so(capsys, monkeypatch):
         train.main()
     said = capsys.readouterr().err
     assert said == "error: base.path is no setting of the chosen base; the files of conf/base that hold it take it\n"
+
+
+def test_a_sequence_is_one_list_and_never_a_sweep():
+    words = ["-m", "base=a,b", "stage=sft,dpo", "stage=[sft]", "stage=${x}", "seed=1,2"]
+    listed = ["-m", "base=a,b", "stage=[sft,dpo]", "stage=[sft]", "stage=${x}", "seed=1,2"]
+    assert config._listed(words, PosttrainConfig) == listed
+    assert config._listed(words, TrainConfig) == words

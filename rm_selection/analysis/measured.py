@@ -16,6 +16,8 @@ from rm_selection.analysis import (
     intervals,
     measured_frame,
     objectives,
+    stage_changes,
+    stage_choice,
 )
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
 from rm_selection.analysis.correlation import TRAINING_FACTS, correlation
@@ -25,7 +27,9 @@ from rm_selection.analysis.measurement import normal_interval
 from rm_selection.analysis.predictor import Predictor, balanced_ridge, best_benchmark, elastic_net, single_benchmark
 from rm_selection.analysis.results import Results
 from rm_selection.analysis.span import span
+from rm_selection.analysis.stages import published_stages
 from rm_selection.study_tables import Study
+from rm_selection.tables import published
 
 BOTH = "both"  # the mean of both objectives
 STEPS = 5
@@ -51,6 +55,10 @@ def analyse(results: Results, study: Study, resamples: int, jobs: int, seed: int
     _facts(tables, study, frames, parts)
     tables["span"] = span(wider)
     results.attempt("objectives", lambda: _objectives(tables, frames, resamples, seed))
+    if study.answers:
+        results.attempt("stages", lambda: _stages(tables, study, parts, seed))
+    if len(study.made):
+        tables["made_stages"] = study.made
     if study.documents:
         results.attempt("distances", lambda: tables.update(distances=distance.table(study.documents)))
     yield "correlations and components"
@@ -96,6 +104,14 @@ def _objectives(tables: Tables, frames: Frames, resamples: int, seed: int) -> No
     tables["objectives"] = objectives.objectives(scores)
     families = dict(zip(tables["models"]["model"], tables["models"]["family"], strict=True))
     tables["objectives_summary"] = objectives.summary(tables["objectives"], families, resamples, seed)
+
+
+def _stages(tables: Tables, study: Study, parts: Sequence[str], seed: int) -> None:
+    """Ours, and the study's table 1 beside it in the same columns."""
+    staged = {name: study.runs[name] for name in study.answers}
+    tables["stages"] = stage_changes.changes(staged, study.answers, parts, seed)
+    tables["stage_choice"] = stage_choice.choices(staged, study.answers)
+    tables["stages_published"] = published_stages(published().stages)
 
 
 def _correlations(tables: Tables, frames: Frames, parts: Sequence[str], resamples: int, seed: int) -> None:

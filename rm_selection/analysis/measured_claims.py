@@ -125,15 +125,20 @@ def _stages(tables: Tables) -> Found:
     stages = sorted(tables["models"]["stage"].unique())
     if len(stages) == 1:
         return _missing(f"every reward model of this study starts from the stage {stages[0]}")
-    table = tables["scores"].merge(tables["models"][["model", "base", "stage"]], on="model")
-    wide = table.groupby(["base", "stage"])["score"].mean().unstack()
-    means = wide.dropna().mean()
-    told = ", ".join(f"{name} {value:.1f}" for name, value in means.items())
-    return (
-        f"{len(wide.dropna())} bases with all: {told}",
-        "not testable",
-        "read the table scores; means over objectives",
-    )
+    if "stages" not in tables:
+        return _missing("no base has reward models of two stages from one seed")
+    table = tables["stages"].query("category == 'score' and stage != 'pretrained'")
+    firsts = table[table["stage"].str.endswith("sft")]
+    later = table[table["against"].astype(str).str.endswith(("sft", "dpo"))]
+    if firsts.empty:
+        return _missing("no base has reward models of its sft stage")
+    helps, hurts = (firsts["low"] > 0).all(), len(later) > 0 and (later["high"] < 0).all()
+    told = [
+        f"{label(row['objective'])}: {row['model']} {row['change_points']:+.1f} [{row['low']:.1f}, {row['high']:.1f}]"
+        for row in pd.concat([firsts, later]).to_dict("records")
+    ]
+    verdict = "yes" if helps and hurts else "partly" if helps or hurts else "no"
+    return "; ".join(told), verdict, "points; intervals over bases, seeds and pairs; yes where all of them say so"
 
 
 def _presence(tables: Tables) -> Found:

@@ -52,7 +52,7 @@ def published_stages(stages: pd.DataFrame) -> pd.DataFrame:
         names.assign(category=name, **{column: values[:, place] for column, values in columns.items()})
         for place, name in enumerate(MEASURED)
     ]
-    return _with_adjusted(pd.concat(parts).sort_index(kind="stable").reset_index(drop=True))
+    return with_adjusted(pd.concat(parts).sort_index(kind="stable").reset_index(drop=True))
 
 
 def _check(stages: pd.DataFrame) -> None:
@@ -70,7 +70,8 @@ def _errors(rows: pd.DataFrame) -> NDArray[np.float64]:
     return errors
 
 
-def _with_adjusted(table: pd.DataFrame) -> pd.DataFrame:
+def with_adjusted(table: pd.DataFrame) -> pd.DataFrame:
+    """`table` with p_adjusted: Holm's, over the rows that have a p_value."""
     tested = table["p_value"].notna()  # multipletests is all NaN if one p-value is
     table["p_adjusted"] = np.nan
     if tested.any():

@@ -1,6 +1,6 @@
 """Everything of a world that is text, as files: tasks, preference data, evaluation, documents of each domain.
 
-write(settings)     # <folder>/{pairs,ratings}/{train,validation}.jsonl, evaluation.jsonl, tasks/, text/
+write(settings)     # <folder>/{pairs,ratings}/{train,validation}.jsonl, evaluation.jsonl, tasks/, text/, lessons/
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from rm_selection.microcosm import preferences, prose, tasks
+from rm_selection.microcosm import lessons, preferences, prose, tasks
 from rm_selection.microcosm.questions import KINDS
 from rm_selection.microcosm.world import DOMAINS, World
 from rm_selection.microcosm_settings import MicrocosmConfig
@@ -38,6 +38,9 @@ def contents(settings: MicrocosmConfig, world: World) -> Mapping[str, str]:
         found[f"ratings/{part}.jsonl"] = lines(rated)
     made = preferences.exchanges(world, "evaluation", len(KINDS) * settings.evaluation, kept=True)
     found["evaluation.jsonl"] = lines(preferences.pair(one, f"evaluation-{i}") for i, one in enumerate(made))
+    found["lessons/sft.jsonl"] = lines(lessons.conversations(world, settings.pairs))
+    found["lessons/dpo.jsonl"] = lines(lessons.pairs(world, settings.pairs))
+    found["lessons/rlvr.jsonl"] = lines(lessons.verifiable(world, settings.pairs))
     for skill in DOMAINS:
         file = (Path(settings.folder) / "tasks" / f"{skill}.jsonl").resolve()
         found[f"tasks/{skill}.jsonl"] = lines(tasks.items(world, skill, settings.items))

@@ -1,0 +1,43 @@
+"""What a study of one's own knows of stages: those it made, and which pairs each reward model got right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rm_selection import runs
+
+COLUMNS = ("model", "made_from", "metric", "before", "after", "change", "low", "high", "n", "improved", "seconds")
+
+
+def answers(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Which pairs the runs of `table` got right: base, stage, seed, id, subset, right (1, 0, or 0.5 for a tie).
+
+    Empty where a run's scores are not there: an analysis then takes the pairs as fixed.
+    """
+    parts = []
+    for row in table.to_dict("records"):
+        path = folder / "runs" / row["run_id"] / "scores.parquet"
+        try:
+            scored = pd.read_parquet(path).query("evaluation == @row['evaluation']")
+        except (OSError, ValueError):
+            return pd.DataFrame()
+        margin = np.sign(scored["reward_chosen"] - scored["reward_rejected"])
+        known = {name: row[name] for name in ("base", "stage", "seed")}
+        parts.append(scored[["id", "subset"]].assign(right=(margin + 1) / 2, **known))
+    return pd.concat(parts, ignore_index=True)
+
+
+def made(folder: Path) -> pd.DataFrame:
+    """The stages that a study made and what each changed: COLUMNS, one row a stage."""
+    done = [one for one in runs.records(folder, "stages") if one["status"] == "finished"]
+    rows = [
+        {"model": one["checkpoint"]["name"], "made_from": one["checkpoint"]["made_from"]}
+        | one["improvement"]
+        | {"improved": "yes" if one["improvement"]["improved"] else "no"}
+        | {"seconds": one["cost"]["seconds"]}
+        for one in done
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
