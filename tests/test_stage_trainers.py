@@ -135,11 +135,29 @@ def test_the_log_p_of_an_answer_is_that_of_the_plain_model(world):
         assert chosen[place] == pytest.approx(float((found.argmax(-1) == ids[0, 1:])[one.start - 1 :].float().mean()))
 
 
-def test_the_most_likely_answer_is_that_of_generation_one_by_one(world):
-    lm, _, made, _ = at_work(world, "rlvr", rlvr(world))
+def test_sampled_answers_follow_the_temperature_and_repeat(world):
+    settings = rlvr(world, temperature=1e-4)
+    lm, _, made, _ = at_work(world, "rlvr", settings)
     some = [one for (one,) in made.responses[:5]]
-    alone = [progress.answers(lm, [one], 8, 10_000)[0] for one in some]
-    assert progress.answers(lm, some, 8, 10_000) == alone
+    cold = progress.answers(lm, some, settings, 10_000)
+    for place, one in enumerate(some):  # so cold that each is the most likely one
+        ids = torch.tensor([one.ids[: one.start]])
+        likely = lm.model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=8
+        )
+        text = lm.tokenizer.decode(likely[0, one.start :], skip_special_tokens=True).strip()
+        assert cold[4 * place : 4 * place + 4] == [text] * 4
+    warm = [progress.answers(lm, some, rlvr(world), 10_000) for _ in range(2)]
+    assert warm[0] == warm[1] != cold
+
+
+def test_the_accuracy_of_a_question_is_the_mean_over_its_samples(world, monkeypatch):
+    settings = rlvr(world)
+    lm, _, made, _ = at_work(world, "rlvr", settings)
+    right = [row.response[-1]["content"] for row in made.rows]
+    said = [text if place == 0 else "no" for text in right for place in range(4)]
+    monkeypatch.setattr(progress, "answers", lambda *_: said)
+    assert progress.figures("rlvr", lm, made, settings, 1).tolist() == [25.0] * len(right)
 
 
 def test_fewer_rows_than_a_step_takes_are_refused(world):

@@ -2,7 +2,7 @@
 
 sft    chat_accuracy         share of the answer's tokens that are the base's first choice, 0-100
 dpo    preference_margin     log p(chosen) - log p(rejected), nats
-rlvr   verifiable_accuracy   what the reward functions give to the most likely answer, 0-100
+rlvr   verifiable_accuracy   what the reward functions give to sampled answers, a mean a question, 0-100
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ def improvement(stage: str, before: Array, after: Array) -> Improvement:
 def figures(stage: str, lm: LanguageModel, rows: Readable[Any], recipe: Any, tokens_per_batch: int) -> Array:
     """The metric of the stage for each row, (n,)."""
     if isinstance(recipe, RlvrConfig):
-        said = answers(lm, [one for (one,) in rows.responses], recipe.max_answer, tokens_per_batch)
-        right = [row.response[-1]["content"] for row in rows.rows]
-        return 100 * np.array(verified(recipe.rewards, said, right)) / len(recipe.rewards)
+        said = answers(lm, [one for (one,) in rows.responses], recipe, tokens_per_batch)
+        right = [row.response[-1]["content"] for row in rows.rows for _ in range(recipe.generations)]
+        given = np.array(verified(recipe.rewards, said, right)).reshape(-1, recipe.generations)
+        return 100 * given.mean(axis=1) / len(recipe.rewards)
     log_p, chosen = told(lm, [one for row in rows.responses for one in row], tokens_per_batch)
     return 100 * chosen if stage == "sft" else log_p[0::2] - log_p[1::2]
 
@@ -81,19 +82,25 @@ def told(lm: LanguageModel, responses: Sequence[Response], tokens_per_batch: int
 
 
 @torch.no_grad()
-def answers(lm: LanguageModel, questions: Sequence[Response], longest: int, tokens_per_batch: int) -> list[str]:
-    """The most likely answer to each question, word by word, as text; at most `longest` tokens."""
-    said = [""] * len(questions)
+def answers(lm: LanguageModel, questions: Sequence[Response], recipe: RlvrConfig, tokens_per_batch: int) -> list[str]:
+    """As many sampled answers to each question as the recipe's groups have, one question's behind the other's.
+
+    Drawn as in training, at the recipe's temperature; always the same ones of the same weights.
+    """
+    prompts = [one.ids[: one.start] for one in questions for _ in range(recipe.generations)]
+    room = [Response((*ids, *[0] * recipe.max_answer), len(ids)) for ids in prompts]
+    said, settings = [""] * len(prompts), {"max_new_tokens": recipe.max_answer, "temperature": recipe.temperature}
     lm.model.eval()
-    prompts = [Response((*one.ids[: one.start], *[0] * longest), one.start) for one in questions]  # room to answer
-    for batch in _batches(prompts, tokens_per_batch):
-        ids, mask = _padded([prompts[place].ids[: prompts[place].start] for place in batch], lm, left=True)
-        made = lm.model.generate(
-            input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=longest, pad_token_id=_pad(lm)
-        )
-        texts = lm.tokenizer.batch_decode(made[:, ids.shape[1] :], skip_special_tokens=True)
-        for place, text in zip(batch, texts, strict=True):
-            said[place] = text.strip()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for batch in _batches(room, tokens_per_batch):
+            ids, mask = _padded([prompts[place] for place in batch], lm, left=True)
+            made = lm.model.generate(
+                input_ids=ids, attention_mask=mask, do_sample=True, top_k=0, pad_token_id=_pad(lm), **settings
+            )
+            texts = lm.tokenizer.batch_decode(made[:, ids.shape[1] :], skip_special_tokens=True)
+            for place, text in zip(batch, texts, strict=True):
+                said[place] = text.strip()
     return said
 
 
