@@ -61,7 +61,8 @@ def figures(stage: str, lm: LanguageModel, rows: Readable[Any], recipe: Any, tok
         said = answers(lm, [one for (one,) in rows.responses], recipe, tokens_per_batch)
         right = [row.response[-1]["content"] for row in rows.rows for _ in range(recipe.generations)]
         given = np.array(verified(recipe.rewards, said, right)).reshape(-1, recipe.generations)
-        return 100 * given.mean(axis=1) / len(recipe.rewards)
+        shares: Array = 100 * given.mean(axis=1) / len(recipe.rewards)
+        return shares
     log_p, chosen = told(lm, [one for row in rows.responses for one in row], tokens_per_batch)
     return 100 * chosen if stage == "sft" else log_p[0::2] - log_p[1::2]
 
