@@ -182,6 +182,7 @@ _LABELS = {
     "both": "mean of both objectives",
     "benchmarks_presence": "benchmarks, presence",
     "benchmarks_probe": "benchmarks, probe",
+    "benchmarks_probe_averaged": "mean of benchmarks', probe's",
     "all": "all features",
     "hc3": "HC3",
     "cluster": "clustered by family",

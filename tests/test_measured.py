@@ -68,6 +68,13 @@ def test_every_feature_set_is_a_row_of_the_predictors_under_each_validation(tabl
     assert seconds[["size", "probe", "benchmarks_probe", "all"]].tolist() == pytest.approx([0, 0.3, 6.3, 8.3])
 
 
+def test_the_mean_of_two_predictors_is_their_mean(tables):
+    rows = tables["predictions"].query("validation == 'leave_family_out' and objective == 'regression'")
+    table = rows.pivot(index="model", columns="predictor", values="predicted")
+    mean = table[["benchmarks", "probe"]].mean(axis=1)
+    np.testing.assert_allclose(table["benchmarks_probe_averaged"], mean, rtol=1e-12)
+
+
 def test_all_that_was_computed_is_told_and_nothing_is_missing(tables):
     assert tables["notes"].empty
     expected = {"intervals", "coverage", "coefficients", "costs", "span", "factors", "objectives", "features"}

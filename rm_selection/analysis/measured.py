@@ -24,13 +24,21 @@ from rm_selection.analysis.correlation import TRAINING_FACTS, correlation
 from rm_selection.analysis.measured_claims import claims
 from rm_selection.analysis.measured_frame import MIN_MODELS
 from rm_selection.analysis.measurement import normal_interval
-from rm_selection.analysis.predictor import Predictor, balanced_ridge, best_benchmark, elastic_net, single_benchmark
+from rm_selection.analysis.predictor import (
+    Predictor,
+    averaged,
+    balanced_ridge,
+    best_benchmark,
+    elastic_net,
+    single_benchmark,
+)
 from rm_selection.analysis.results import Results
 from rm_selection.analysis.span import span
 from rm_selection.analysis.stages import published_stages
 from rm_selection.study_tables import Study
 from rm_selection.tables import published
 
+AVERAGED = "benchmarks_probe_averaged"
 BOTH = "both"  # the mean of both objectives
 STEPS = 5
 
@@ -136,9 +144,11 @@ def _enough(results: Results, objective: str, frame: pd.DataFrame) -> bool:
 
 
 def predictors(frame: pd.DataFrame, sets: Mapping[str, Sequence[str]]) -> list[Predictor]:
-    """One predictor a feature set, the one that chooses among them, and those of single benchmarks."""
-    alone = [balanced_ridge(name, {name: columns}) for name, columns in sets.items()]
-    found = [*alone, balanced_ridge(RECOMMENDED, sets)]
+    """One a feature set, the mean of two of them, the one that chooses among them, and those of single benchmarks."""
+    alone = {name: balanced_ridge(name, {name: columns}) for name, columns in sets.items()}
+    found = [*alone.values(), balanced_ridge(RECOMMENDED, sets)]
+    if {"benchmarks", "probe"} <= set(alone):
+        found.append(averaged(AVERAGED, [alone["benchmarks"], alone["probe"]]))
     benchmarks = [name for name in sets.get("benchmarks", ()) if frame[name].notna().all()]
     if benchmarks:
         sized = (*sets.get("size", ())[-1:], *benchmarks)

@@ -131,6 +131,18 @@ def balanced_ridge(name: str, feature_sets: FeatureSets) -> Predictor:
     return Predictor(name, known, "family-balanced ridge", fit_predict)
 
 
+def averaged(name: str, parts: Sequence[Predictor]) -> Predictor:
+    """The mean of what several predictors say, all weighing the same (Bates and Granger 1969).
+
+    Where models are few, one fit on all their columns pays for each of them; a mean has nothing to fit.
+    """
+
+    def fit_predict(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
+        return np.asarray(np.mean([part.fit_predict(train, test, seed) for part in parts], axis=0))
+
+    return Predictor(name, " and ".join(part.name for part in parts), "mean of predictors", fit_predict)
+
+
 def elastic_net(feature_set: str, columns: Sequence[str]) -> Predictor:
     """The study's predictor: its whole grid by ten-fold cross-validation on mean absolute error, then one fit."""
 
