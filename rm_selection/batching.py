@@ -22,14 +22,14 @@ Row = dict[str, Any]
 Batch = dict[str, Any]
 
 
-def cut(lengths: Sequence[int], most: int, budget: int | None = None, parts: int = 1) -> list[list[int]]:
-    """Places of rows in micro-batches, from long to short; rows of equal length in the order given.
+def cut(lengths: Sequence[int], most: int | None = None, budget: int | None = None, parts: int = 1) -> list[list[int]]:
+    """Places of rows in batches, from long to short; rows of equal length in the order given.
 
     Args:
         lengths: tokens of each row.
-        most: rows of a micro-batch.
-        budget: rows times longest of a micro-batch, at most; in place of `most`. One row may exceed it.
-        parts: the number of micro-batches is a multiple of it; where rows are too few for that, some are empty.
+        most: rows of a batch; None: any number.
+        budget: rows times longest of a batch, at most; in place of `most`. One row may exceed it.
+        parts: the number of batches is a multiple of it; where rows are too few for that, some are empty.
     """
     groups: list[list[int]] = []
     for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
@@ -43,8 +43,10 @@ def cut(lengths: Sequence[int], most: int, budget: int | None = None, parts: int
     return groups
 
 
-def _full(rows: int, width: int, most: int, budget: int | None) -> bool:
-    return rows >= most if budget is None else (rows + 1) * width > budget
+def _full(rows: int, width: int, most: int | None, budget: int | None) -> bool:
+    if budget is not None:
+        return (rows + 1) * width > budget
+    return most is not None and rows >= most
 
 
 @dataclass(frozen=True)

@@ -215,12 +215,12 @@ def memory_reported(way_out: str) -> Iterator[None]:
 def _batches(rm: RewardModel, rows: Sequence[Tokens], budget: int) -> Iterator[tuple[list[Tokens], Inputs]]:
     """Rows and what the model takes of them, as many at once as stay within the budget of padded tokens."""
     if not rm.shares_prompts:
-        for places in cut(list(map(len, rows)), len(rows), budget):
+        for places in cut(list(map(len, rows)), budget=budget):
             batch = [rows[place] for place in places]
             yield batch, padded(rm, batch)
         return
     trees = list(grouped(sorted(rows), budget))
-    for places in cut([grown(tree).size for tree in trees], len(trees), budget):
+    for places in cut([grown(tree).size for tree in trees], budget=budget):
         together = [trees[place] for place in places]
         yield [tuple(row) for tree in together for row in tree], packed(together)
 

@@ -84,6 +84,10 @@ def test_losses_and_gradients_are_those_of_stock_trl(base, tmp_path, stock, chan
         assert (found.gradients[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
 
 
+def test_batches_hold_the_budget_and_like_lengths():
+    assert cut([5, 100, 7, 90, 6, 200], budget=200) == [[5], [1, 3], [2, 4, 0]]
+
+
 def test_rows_of_like_length_run_together():
     assert cut([3, 9, 5, 9, 1], most=2) == [[1, 3], [2, 0], [4]]
 

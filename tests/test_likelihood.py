@@ -88,12 +88,6 @@ def test_only_a_chunk_of_logits_is_held(loaded, monkeypatch):
     assert max(seen) <= 1000
 
 
-def test_batches_hold_the_budget_and_like_lengths():
-    lengths = [5, 100, 7, 90, 6, 200]
-    order = sorted(range(6), key=lambda index: -lengths[index])
-    assert list(likelihood.batches(order, lengths, 200)) == [[5], [1, 3], [2, 4, 0]]
-
-
 @settings(max_examples=30, deadline=None)
 @given(st.text(alphabet="ab é\n~\u20ac", max_size=900), st.integers(1, 9))
 def test_cutting_the_text_first_changes_no_token(text, most):

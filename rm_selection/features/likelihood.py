@@ -11,7 +11,7 @@ tokenizer without, EOS, stands before it and is not counted itself. The same con
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from rm_selection.batching import cut
 from rm_selection.errors import MeasurementError
 from rm_selection.features.language_model import LanguageModel
 from rm_selection.scoring import memory_reported
@@ -100,9 +101,8 @@ class Likelihood:
             OutOfMemoryError: a batch does not fit the device.
         """
         found = np.zeros(len(rows))
-        order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
         one = self._whole if self.fallback else self._chunked
-        for batch in batches(order, [len(row) for row in rows], 1 if self.fallback else tokens_per_batch):
+        for batch in cut([len(row) for row in rows], budget=1 if self.fallback else tokens_per_batch):
             with memory_reported("measure with a smaller hardware.tokens_per_batch"):
                 found[batch] = one([rows[index] for index in batch])
         return found
@@ -179,15 +179,3 @@ def prepared(model: LanguageModel, precision: str) -> Likelihood:
         return taken
     why = f"its head applied to hidden states differs from its own logits by {worst:.2g} nats a token"
     return Likelihood(model, precision, why)
-
-
-def batches(order: Sequence[int], lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices sorted from long to short, cut so that rows x longest stays within the budget."""
-    batch: list[int] = []
-    for index in order:
-        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch

@@ -8,7 +8,7 @@ rlvr   verifiable_accuracy   what the reward functions give to sampled answers, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rm_selection.analysis.measurement import normal_interval
+from rm_selection.batching import cut
 from rm_selection.features.language_model import LanguageModel
-from rm_selection.features.likelihood import batches
 from rm_selection.features.response_likelihood import LOGITS, logits
 from rm_selection.features.responses import Readable, Response
 from rm_selection.posttrain_settings import RlvrConfig
@@ -25,7 +26,6 @@ from rm_selection.stages.rewards import verified
 
 Array = NDArray[np.float64]
 METRICS = {"sft": "chat_accuracy", "dpo": "preference_margin", "rlvr": "verifiable_accuracy"}
-Z90 = 1.6448536269514722  # of the normal distribution, two-sided 90%
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def improvement(stage: str, before: Array, after: Array) -> Improvement:
     change = after - before
     error = float(change.std(ddof=1)) / math.sqrt(len(change)) if len(change) > 1 else math.inf
     middle = float(change.mean())
-    low, high = (middle - Z90 * error, middle + Z90 * error) if math.isfinite(error) else (middle, middle)
+    low, high = normal_interval(middle, error) if math.isfinite(error) else (middle, middle)
     means = float(before.mean()), float(after.mean())
     return Improvement(METRICS[stage], *means, middle, low, high, len(change), bool(low > 0 and math.isfinite(error)))
 
@@ -72,7 +72,7 @@ def told(lm: LanguageModel, responses: Sequence[Response], tokens_per_batch: int
     """Of each response, the sum of log p of its tokens (nats), and the share that were the first choice: (n,) both."""
     log_p, chosen = np.zeros(len(responses)), np.zeros(len(responses))
     lm.model.eval()
-    for batch in _batches(responses, tokens_per_batch):
+    for batch in cut([len(one.ids) for one in responses], budget=tokens_per_batch):
         ids, mask = _padded([responses[place].ids for place in batch], lm, left=False)
         hidden = lm.model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
         for row, place in enumerate(batch):
@@ -89,12 +89,11 @@ def answers(lm: LanguageModel, questions: Sequence[Response], recipe: RlvrConfig
     Drawn as in training, at the recipe's temperature; always the same ones of the same weights.
     """
     prompts = [one.ids[: one.start] for one in questions for _ in range(recipe.generations)]
-    room = [Response((*ids, *[0] * recipe.max_answer), len(ids)) for ids in prompts]
     said, settings = [""] * len(prompts), {"max_new_tokens": recipe.max_answer, "temperature": recipe.temperature}
     lm.model.eval()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for batch in _batches(room, tokens_per_batch):
+        for batch in cut([len(ids) + recipe.max_answer for ids in prompts], budget=tokens_per_batch):
             ids, mask = _padded([prompts[place] for place in batch], lm, left=True)
             made = lm.model.generate(
                 input_ids=ids, attention_mask=mask, do_sample=True, top_k=0, pad_token_id=_pad(lm), **settings
@@ -113,11 +112,6 @@ def _of(model: Any, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[float,
         spoken = found.gather(1, wanted[:, None])[:, 0].double() - found.logsumexp(1).double()
         total, right = total + float(spoken.sum()), right + float((found.argmax(1) == wanted).sum())
     return total, right / len(targets)
-
-
-def _batches(rows: Sequence[Response], budget: int) -> Iterator[list[int]]:
-    lengths = [len(row.ids) for row in rows]
-    yield from batches(sorted(range(len(rows)), key=lengths.__getitem__, reverse=True), lengths, budget)
 
 
 def _padded(rows: Sequence[Sequence[int]], lm: LanguageModel, left: bool) -> tuple[torch.Tensor, torch.Tensor]:
