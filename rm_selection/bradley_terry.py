@@ -27,7 +27,7 @@ from rm_selection.reward_model import RewardModel
 from rm_selection.scoring import accuracy, rewards, score_tokens, tokens
 from rm_selection.sharding import Shardable
 from rm_selection.shared_prompts import grown, packed
-from rm_selection.training import arguments, fit, trainable
+from rm_selection.training import Silent, arguments, fit, trainable
 
 if TYPE_CHECKING:
     from rm_selection.preferences import Pair
@@ -36,8 +36,8 @@ METRIC = "validation_accuracy"
 Row = dict[str, Any]  # chosen_ids, rejected_ids and, with use_margin, margin: what TRL takes as already tokenized
 
 
-class _Trainer(Batched, Shardable, RewardTrainer):
-    """TRL's trainer with every pair of a global batch weighed the same; it sends nothing and writes no model card.
+class _Trainer(Silent, Batched, Shardable, RewardTrainer):
+    """TRL's trainer with every pair of a global batch weighed the same.
 
     TRL means over means of micro-batches, the last of which may be small.
     """
@@ -45,12 +45,6 @@ class _Trainer(Batched, Shardable, RewardTrainer):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._rewards: list[Tensor] = []  # of the micro-batches of this step
-
-    def _send_telemetry(self) -> None:
-        return
-
-    def create_model_card(self, *_args: Any, **_settings: Any) -> None:
-        """Write none: the one beside the saved model says more."""
 
     def training_step(self, *args: Any, **settings: Any) -> Tensor:
         """As Batched does, with rewards told as TRL tells them, but of the global batch."""

@@ -26,10 +26,10 @@ from rm_selection.plot_style import (
     rows_axis,
     short_names,
 )
+from rm_selection.plots_features import OVERALL
 
 Tables = Mapping[str, pd.DataFrame]
 ROW = 0.42  # inches of a row with five marks
-OVERALL = "score"
 _MARKS = {"chat": (SKY, "o"), "chat_hard": (ORANGE, "s"), "safety": (GREEN, "^"), "reasoning": (PURPLE, "D")}
 
 

@@ -71,7 +71,8 @@ def _fresh(settings: PosttrainConfig, stage: str, start: Checkpoint, folder: Pat
     try:
         gained = make(settings, stage, start, folder, lambda line: mirror.log(line, int(line["step"])))
         mirror.summary({"improvement": gained["improvement"], "cost": gained["cost"]})
-        mirror.made(folder.name, "checkpoint", {"made_from": start.name, "sha256": fingerprint(folder / "model")})
+        hashed = fingerprint(folder / "model")
+        mirror.made(folder.name, "checkpoint", {"made_from": start.name, "sha256": hashed})
         failed = False
     finally:
         mirror.close(failed)
@@ -79,8 +80,8 @@ def _fresh(settings: PosttrainConfig, stage: str, start: Checkpoint, folder: Pat
     shutil.rmtree(folder / "training", ignore_errors=True)
     made = replace(start, stage=f"made-{stage}", source=str(folder / "model"), revision=None, made_from=start.name)
     known: dict[str, Any] = {"checkpoint": asdict(made) | {"name": made.name}, "parent": asdict(start)}
-    hashed = {"fingerprint": fingerprint(folder / "model")}
-    return record | known | hashed | gained | {"provenance": runs.provenance(settings.seed), "status": "finished"}
+    known["fingerprint"] = hashed
+    return record | known | gained | {"provenance": runs.provenance(settings.seed), "status": "finished"}
 
 
 def _mirror(settings: PosttrainConfig, start: Checkpoint, stage: str, folder: Path, record: runs.Record) -> Tracker:

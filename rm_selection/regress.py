@@ -52,7 +52,8 @@ def _own(settings: RegressConfig, results: Results) -> tuple[int, Iterator[str]]
 
     study = study_tables.study(settings.folder, settings.evaluation)
     study = sharing_presence(study) if settings.family_rule else study
-    return STEPS, analyse(results, study, settings.resamples, settings.jobs, settings.seed)
+    documents = study_tables.documents(settings.folder)
+    return STEPS, analyse(results, study, documents, settings.resamples, settings.jobs, settings.seed)
 
 
 if __name__ == "__main__":

@@ -34,11 +34,11 @@ from rm_selection.pooling import reward_class
 from rm_selection.preferences import Source, read_pairs
 from rm_selection.protocol import Protocol, Run
 from rm_selection.refusals import quiet
-from rm_selection.reward_model import RewardModel, load, sharing
+from rm_selection.reward_model import Precision, RewardModel, load, sharing
 from rm_selection.scoring import forward, padded, score_tokens, share_prompts
 from rm_selection.templates import prepare_tokenizer, template
 from rm_selection.throughput_settings import SHAPES, ThroughputConfig
-from rm_selection.training import arguments, trainable
+from rm_selection.training import Silent, arguments, trainable
 
 Way = Callable[[int], "Timed"]
 
@@ -159,11 +159,8 @@ def _trainer(rm: RewardModel, way: str, rows: list[dict[str, Any]], protocol: Pr
     return _Stock(rm.model, RewardConfig(**settings), train_dataset=data, processing_class=rm.template.tokenizer)
 
 
-class _Stock(RewardTrainer):
+class _Stock(Silent, RewardTrainer):
     """TRL's own, but silent."""
-
-    def _send_telemetry(self) -> None:
-        return
 
 
 def _score(rm: RewardModel, way: str, sides: list[list[int]], settings: ThroughputConfig, _repeat: int) -> Timed:
@@ -235,15 +232,30 @@ def _model(settings: ThroughputConfig) -> RewardModel:
         checkpoint = Checkpoint("local", "pretrained", "local", None, None, None, settings.model, None)
         return load(checkpoint, precision=precision, device=where, max_length=settings.max_length)
     tokenizer = AutoTokenizer.from_pretrained(check_folder(settings.model))
+    return random_model(SHAPES[settings.shape], tokenizer, settings.max_length, precision, where)
+
+
+def random_model(
+    shape: tuple[int, int, int, int, int, int], tokenizer: Any, max_length: int, precision: Precision, where: str
+) -> RewardModel:
+    """A Llama of one output with random weights, always the same ones.
+
+    Args:
+        shape: hidden, intermediate, layers, heads, key-value heads, vocabulary (more where the tokenizer has more).
+        tokenizer: gets a pad token where it has none.
+        max_length: tokens.
+        precision: of the arithmetic.
+        where: cpu or cuda.
+    """
     names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
-    sizes: dict[str, Any] = dict(zip((*names, "vocab_size"), SHAPES[settings.shape], strict=True))
+    sizes: dict[str, Any] = dict(zip((*names, "vocab_size"), shape, strict=True))
     pad = prepare_tokenizer(tokenizer)
     sizes["vocab_size"] = max(sizes["vocab_size"], len(tokenizer))
     sizes |= {"num_labels": 1, "pad_token_id": pad}
-    config = LlamaConfig(**sizes, max_position_embeddings=settings.max_length)
+    config = LlamaConfig(**sizes, max_position_embeddings=max_length)
     torch.manual_seed(0)
     dtype = torch.bfloat16 if precision == "bf16_weights" else torch.float32
     with torch.device(where):
         body = reward_class(LlamaConfig)._from_config(config, dtype=dtype)
     body.score.float()
-    return RewardModel(body, template(tokenizer), settings.max_length, precision)
+    return RewardModel(body, template(tokenizer), max_length, precision)

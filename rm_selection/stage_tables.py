@@ -9,6 +9,7 @@ import pandas as pd
 
 from rm_selection import runs
 
+SCORED = ("evaluation", "id", "subset", "reward_chosen", "reward_rejected")
 COLUMNS = ("model", "made_from", "metric", "before", "after", "change", "low", "high", "n", "improved", "seconds")
 
 
@@ -17,13 +18,14 @@ def answers(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
 
     Empty where a run's scores are not there: an analysis then takes the pairs as fixed.
     """
-    parts = []
+    parts: list[pd.DataFrame] = []
     for row in table.to_dict("records"):
         path = folder / "runs" / row["run_id"] / "scores.parquet"
         try:
-            scored = pd.read_parquet(path).query("evaluation == @row['evaluation']")
+            scored = pd.read_parquet(path, columns=[*SCORED])
         except (OSError, ValueError):
             return pd.DataFrame()
+        scored = scored[scored["evaluation"] == row["evaluation"]]
         margin = np.sign(scored["reward_chosen"] - scored["reward_rejected"])
         known = {name: row[name] for name in ("base", "stage", "seed")}
         parts.append(scored[["id", "subset"]].assign(right=(margin + 1) / 2, **known))

@@ -29,13 +29,12 @@ class Study:
     """What was run and measured, and which stages were made.
 
     runs, answers: by objective, what `runs` and `answers` return, answers only where a base has several stages;
-    spent: what `costs` returns; documents: what `documents` does; made: what `made` does.
+    spent: what `costs` returns; made: what `made` does.
     """
 
     runs: Mapping[str, pd.DataFrame]
     features: pd.DataFrame
     spent: pd.DataFrame
-    documents: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     answers: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     made: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -49,7 +48,7 @@ def study(folder: Path, evaluation: str | None = None) -> Study:
     trained = {objective: runs(folder, objective, evaluation) for objective in objectives(folder)}
     staged = {name: table for name, table in trained.items() if (table.groupby("base")["stage"].nunique() > 1).any()}
     right = {name: answers(folder, table) for name, table in staged.items()}
-    return Study(trained, features(folder), costs(folder), documents(folder), right, made(folder))
+    return Study(trained, features(folder), costs(folder), right, made(folder))
 
 
 def features(folder: Path) -> pd.DataFrame:

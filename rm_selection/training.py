@@ -31,6 +31,16 @@ from rm_selection.training_state import State
 WAY_OUT = "lower micro_batch or micro_tokens, set gradient_checkpointing=true or train with LoRA"
 
 
+class Silent:
+    """Placed before a Trainer class of TRL: it sends nothing and writes no model card."""
+
+    def _send_telemetry(self) -> None:
+        return
+
+    def create_model_card(self, *_args: Any, **_settings: Any) -> None:
+        """Write none: ours, or the record, says more."""
+
+
 def trainable(rm: RewardModel, protocol: Protocol) -> RewardModel:
     """The model made ready: no dropout, as in scoring; with adapters where the protocol wants them.
 

@@ -54,9 +54,10 @@ class Work:
         settings = self.settings
         rows, shared = self._rows()  # before the weights, which take minutes to load
         fresh = self._fresh()
-        parity = parity_check(fresh, self._examples())
+        examples = self._examples()
+        parity = parity_check(fresh, examples)
         if settings.hardware.shared_prompts:
-            fresh, self.apart = share_prompts(fresh, tokens(fresh, self._examples()))
+            fresh, self.apart = share_prompts(fresh, tokens(fresh, examples))
         rows = {name: self._fitting(read, fresh) for name, read in rows.items()}
         about = {"source": fresh.template.source, "sha256": fresh.template.sha256, "notes": list(fresh.template.notes)}
         del fresh

@@ -1,11 +1,14 @@
 """A study of one's own whose truth is known, written as the records that train and measure leave."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from rm_selection import runs
+from rm_selection.analysis import predictor
 
 FAMILIES = ("llama", "qwen", "mistral", "gemma")
 PRESENCE = "mean log p a token; vocabulary"
@@ -76,6 +79,18 @@ def read(folder: Path, place: int, presence: dict[str, float], documents: int = 
     ]
     where = folder / "features" / f"{checkpoint(place)['name']}__presence"
     pd.DataFrame(rows).to_parquet(where / "scores.parquet")
+
+
+def command(main, folder: Path, *words: str) -> int:
+    """Run a command on the study `mine` in this process, with a small grid; returns its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["command", f"output={folder}", "study=mine", *words])
+        patch.setattr(predictor, "DEGREES", (1,))
+        try:
+            main()
+        except SystemExit as left:
+            return int(left.code or 0)
+    return 0
 
 
 def skill(count: int) -> np.ndarray:

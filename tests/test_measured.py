@@ -1,6 +1,5 @@
 """A study of one's own whose truth is known: tables, claims, ranking and report."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,21 +7,11 @@ import made_study
 import numpy as np
 import pandas as pd
 import pytest
+from made_study import command
 
 from rm_selection import recommend, regress, report, study_tables
 from rm_selection.analysis import equal_cost, measured_frame, predictor
 from rm_selection.analysis.span import span
-
-
-def command(main, folder: Path, *words: str) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["command", f"output={folder}", "study=mine", *words])
-        patch.setattr(predictor, "DEGREES", (1,))
-        try:
-            main()
-        except SystemExit as left:
-            return int(left.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")

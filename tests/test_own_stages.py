@@ -1,12 +1,12 @@
 """A study of several stages, from its records to tables, claims, figure, ranking and report."""
 
-import sys
 from pathlib import Path
 
 import made_study
 import numpy as np
 import pandas as pd
 import pytest
+from made_study import command
 
 from rm_selection import recommend, regress, report, runs
 
@@ -42,16 +42,6 @@ def write(folder: Path) -> None:
         known = made_study.checkpoint(place) | {"name": f"base{place:02}@made-sft", "made_from": f"base{place:02}@x"}
         stage = {"status": "finished", "run_id": known["name"], "checkpoint": known, "cost": {"seconds": 9.0}}
         made_study.write(folder, stage | {"improvement": {"metric": "chat_accuracy"} | change}, "stages")
-
-
-def command(main, folder: Path, *words: str) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["command", f"output={folder}", "study=mine", *words])
-        try:
-            main()
-        except SystemExit as left:
-            return int(left.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")

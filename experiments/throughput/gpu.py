@@ -20,14 +20,14 @@ from typing import Any, cast
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from rm_selection import bradley_terry, console
-from rm_selection.pooling import reward_class
 from rm_selection.preferences import Message, Pair
 from rm_selection.protocol import Lora, Protocol, Run
-from rm_selection.reward_model import RewardModel
-from rm_selection.templates import prepare_tokenizer, template
+from rm_selection.reward_model import Precision, RewardModel
+from rm_selection.speed import random_model
+from rm_selection.throughput_settings import SHAPES as SIZES
 
 TABLE = Path(__file__).with_name("GPU.md")
 # Tokens, as median and spread of a log-normal: our stand-in for HelpSteer2's lengths, which are not shipped.
@@ -45,8 +45,8 @@ class Shape:
 FULL = Protocol()
 LORA = replace(FULL, lora=Lora(), micro_batch=4, gradient_checkpointing=True)
 SHAPES = {
-    "1b": Shape((2048, 8192, 16, 32, 8, 128_256), FULL),  # as Llama 3.2 1B
-    "7b": Shape((4096, 11_008, 32, 32, 32, 32_000), LORA),  # as Llama 2 7B; in full: 108 GB before activations
+    "1b": Shape(SIZES["1b"], FULL),
+    "7b": Shape(SIZES["7b"], LORA),  # in full: 108 GB before activations
     "tiny": Shape((32, 64, 2, 4, 2, 256), FULL),
     "tiny-lora": Shape((32, 64, 2, 4, 2, 256), LORA),
 }
@@ -78,19 +78,12 @@ class Meter:
 
 def model(shape: Shape, device: str) -> RewardModel:
     """The shape with random weights, a tokenizer of one token a letter, and a one-output head."""
-    names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
-    sizes: dict[str, Any] = dict(zip((*names, "vocab_size"), shape.sizes, strict=True)) | {"num_labels": 1}
-    config = LlamaConfig(**sizes, max_position_embeddings=LONGEST, bos_token_id=1, eos_token_id=2)
     vocabulary = {token: i for i, token in enumerate(("<unk>", "<s>", "</s>", "<pad>", *string.printable))}
     made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     made.pre_tokenizer = cast(Any, pre_tokenizers.Split(pattern="", behavior="isolated"))
     tokenizer = cast(Any, PreTrainedTokenizerFast)(tokenizer_object=made, eos_token="</s>", pad_token="<pad>")
-    config.pad_token_id = prepare_tokenizer(tokenizer)
-    frozen = shape.protocol.lora is not None
-    with torch.device(device):
-        body = reward_class(LlamaConfig)._from_config(config, dtype=torch.bfloat16 if frozen else torch.float32)
-    body.score.float()
-    return RewardModel(body, template(tokenizer), LONGEST, "bf16_weights" if frozen else "bf16")
+    precision: Precision = "bf16" if shape.protocol.lora is None else "bf16_weights"
+    return random_model(shape.sizes, tokenizer, LONGEST, precision, device)
 
 
 def pairs(count: int, seed: int = 0) -> list[Pair]:

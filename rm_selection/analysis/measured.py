@@ -46,12 +46,15 @@ Frames = dict[str, pd.DataFrame]  # by objective
 Tables = dict[str, pd.DataFrame]  # by name
 
 
-def analyse(results: Results, study: Study, resamples: int, jobs: int, seed: int) -> Iterator[str]:
+def analyse(
+    results: Results, study: Study, documents: Mapping[str, pd.DataFrame], resamples: int, jobs: int, seed: int
+) -> Iterator[str]:
     """Fill `results`; yields the name of each step before it is done. What cannot be computed is noted in `notes`.
 
     Args:
         results: filled in place.
         study: what was run and measured.
+        documents: by checkpoint, their presence scores as `distance.table` takes them; may be empty.
         resamples: bootstrap samples of families.
         jobs: processes.
         seed: seed of folds and resamples.
@@ -67,8 +70,8 @@ def analyse(results: Results, study: Study, resamples: int, jobs: int, seed: int
         results.attempt("stages", lambda: _stages(tables, study, parts, seed))
     if len(study.made):
         tables["made_stages"] = study.made
-    if study.documents:
-        results.attempt("distances", lambda: tables.update(distances=distance.table(study.documents)))
+    if documents:
+        results.attempt("distances", lambda: tables.update(distances=distance.table(documents)))
     yield "correlations and components"
     _correlations(tables, wider, parts, resamples, seed)
     benchmarks = measured_frame.columns_of(study.features, "benchmarks")

@@ -26,30 +26,21 @@ from rm_selection.features.responses import Readable, Response
 from rm_selection.posttrain_settings import DpoConfig, RecipeConfig, RlvrConfig, SftConfig
 from rm_selection.refusals import quiet
 from rm_selection.stages.rewards import for_trl
+from rm_selection.training import Silent
 
 
-class _Silent:
-    """Sends nothing and writes no model card."""
-
-    def _send_telemetry(self) -> None:
-        return
-
-    def create_model_card(self, *_args: Any, **_settings: Any) -> None:
-        """Write none: the record says more."""
-
-
-class Sft(_Silent, SFTTrainer):
+class Sft(Silent, SFTTrainer):
     """TRL's trainer; rows with `input_ids` it takes as they are."""
 
 
-class Dpo(_Silent, DPOTrainer):
+class Dpo(Silent, DPOTrainer):
     """TRL's trainer over rows that are tokens already."""
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any, **__: Any) -> Dataset:
         return dataset
 
 
-class Grpo(_Silent, GRPOTrainer):
+class Grpo(Silent, GRPOTrainer):
     """TRL's trainer whose prompts are names of rows of tokens."""
 
     def __init__(self, prompts: dict[str, list[int]], **settings: Any) -> None:
