@@ -79,13 +79,13 @@ def pair(raw: Mapping[str, Any], known: Counter[str]) -> Pair:
     sides = [field(raw, "chosen"), field(raw, "rejected")]
     if any(side is None or side == [] for side in sides):
         raise UnusableRowError("missing_side")
-    chosen, rejected = _turns(sides[0], "chosen", "assistant"), _turns(sides[1], "rejected", "assistant")
+    chosen, rejected = messages(sides[0], "chosen", "assistant"), messages(sides[1], "rejected", "assistant")
     if raw.get("prompt") is None:
         if any(isinstance(side, str) for side in sides):
             raise DataError("field prompt is missing, and texts as chosen and rejected do not hold it")
         prompt, chosen, rejected = _shared(chosen, rejected)
     else:
-        prompt = _turns(raw["prompt"], "prompt", "user")
+        prompt = messages(raw["prompt"], "prompt", "user")
         if all(len(side) > len(prompt) and side[: len(prompt)] == prompt for side in (chosen, rejected)):
             chosen, rejected = chosen[len(prompt) :], rejected[len(prompt) :]
     _check_turns(prompt, chosen, rejected)
@@ -118,7 +118,7 @@ def rating(raw: Mapping[str, Any], known: Counter[str], attributes: Sequence[str
     answer = field(raw, "response")
     if answer is None or answer == []:
         raise UnusableRowError("missing_response")
-    prompt, response = _turns(field(raw, "prompt"), "prompt", "user"), _turns(answer, "response", "assistant")
+    prompt, response = messages(field(raw, "prompt"), "prompt", "user"), messages(answer, "response", "assistant")
     _check_turns(prompt, response)
     cells = _cells(raw)
     ratings = {name: _number(cells.get(name), name, "invalid_rating") for name in attributes}
@@ -130,7 +130,7 @@ def rating(raw: Mapping[str, Any], known: Counter[str], attributes: Sequence[str
     return Rating(prompt, response, ratings, _identity(raw, known, [prompt, response, ratings]))
 
 
-def _turns(value: Any, name: str, role: str) -> Turns:
+def messages(value: Any, name: str, role: str) -> Turns:
     """Messages from a list of them, or one turn of `role` from a text."""
     if value is None:
         return ()

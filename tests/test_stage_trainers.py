@@ -169,3 +169,17 @@ def test_a_file_without_answers_is_refused(tmp_path):
     (tmp_path / "sft.jsonl").write_text(json.dumps({"prompt": "a"}) + "\n")
     with pytest.raises(ValueError, match=r"no row of .* has a prompt and an answer"):
         rows("sft", recipe(tmp_path, SftConfig))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"messages": [{"role": "user", "content": 5}]}, r"messages\[0\] has content of type int; only text"),
+        ({"messages": ["hello"]}, r"messages\[0\] must be a message with role and content"),
+        ({"prompt": 3, "response": "b"}, "prompt must be a text or a list of messages"),
+    ],
+)
+def test_a_malformed_conversation_is_refused_with_its_place(tmp_path, row, message):
+    (tmp_path / "sft.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(ValueError, match=rf"sft\.jsonl.*{message}"):
+        rows("sft", recipe(tmp_path, SftConfig))

@@ -18,7 +18,7 @@ from typing import Any, Generic
 
 from rm_selection.errors import DataError
 from rm_selection.posttrain_settings import DpoConfig, RecipeConfig
-from rm_selection.preference_rows import Message, Pair, Rating, Turns, digest, dump
+from rm_selection.preference_rows import Pair, Rating, Turns, digest, dump, messages
 from rm_selection.preference_sources import Source, pinned, raw_rows
 from rm_selection.preferences import Read, T, hold_out, read_pairs, summed
 
@@ -86,21 +86,12 @@ def _answers(stage: str, recipe: RecipeConfig) -> Read[Rating]:
 def _parts(raw: Mapping[str, Any], where: str) -> tuple[Turns, Turns]:
     """Prompt and answer."""
     right = raw.get("answer", raw.get("ground_truth"))
-    messages = _turns(raw.get("messages"), "user", where)
+
+    def said(name: str) -> Turns:
+        return messages(raw.get(name), f"{where}: {name}", "assistant" if name == "response" else "user")
+
     if right is not None:
-        return messages or _turns(raw.get("prompt"), "user", where), ({"role": "assistant", "content": str(right)},)
-    if messages:
-        return (messages[:-1], messages[-1:]) if messages[-1]["role"] == "assistant" else ((), ())
-    return _turns(raw.get("prompt"), "user", where), _turns(raw.get("response"), "assistant", where)
-
-
-def _turns(value: Any, role: str, where: str) -> Turns:
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        return ({"role": role, "content": value},)
-    try:
-        made: list[Message] = [{"role": str(one["role"]), "content": str(one["content"])} for one in value]
-    except (TypeError, KeyError) as error:
-        raise DataError(f"{where} has turns that are no list of role and content; mend the row") from error
-    return tuple(made)
+        return said("messages") or said("prompt"), ({"role": "assistant", "content": str(right)},)
+    if turns := said("messages"):
+        return (turns[:-1], turns[-1:]) if turns[-1]["role"] == "assistant" else ((), ())
+    return said("prompt"), said("response")
