@@ -18,6 +18,7 @@ def main(settings: ThroughputConfig) -> None:
     shown = ["task", "way", "pairs_per_s", "low", "high", "times_stock", "real_tokens_per_s", "padded"]
     console.table("median and range of the repeats", figures[shown].map(speed.shown))
     speed.append(figures, Path(settings.table))
+    console.line(f"appended to {settings.table}")
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ def rows(stage: str, recipe: RecipeConfig) -> Rows[Any]:
     try:
         learnt, held = hold_out(found.rows, recipe.held_out)
     except DataError as error:
-        text = f"{recipe.held_out} of {len(found.rows)} rows leaves nothing to learn or to hold out; give more rows"
-        raise DataError(f"recipe.{stage}.held_out={text}") from error
+        share = f"recipe.{stage}.held_out={recipe.held_out} of {len(found.rows)} rows"
+        raise DataError(f"{share} leaves nothing to learn or to hold out; give more rows or another share") from error
     return Rows(learnt, held, found)
 
 
