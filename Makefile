@@ -60,6 +60,7 @@ stages: install  ## six small bases through sft, dpo and rlvr under one recipe, 
 
 bench: install  ## print the figures this project promises, and the times they take
 	.venv/bin/python experiments/published/bench.py
+	.venv/bin/python experiments/throughput/run.py cpu
 
 sweep: STUDY = sweep
 sweep: install  ## train and score a reward model from each base: BASES=llama3,qwen2, settings in ARGS, STUDY=sweep
@@ -67,9 +68,9 @@ sweep: install  ## train and score a reward model from each base: BASES=llama3,q
 	$(RUN) rm_selection.train -m base='$(BASES)' study=$(STUDY) $(ARGS)
 
 gpu: export CUDA_VISIBLE_DEVICES ?= 0
-gpu: install  ## on a machine with CUDA: its tests, and tokens/s and memory of 1B and 7B shapes
+gpu: install  ## on a machine with CUDA: its tests, and 1B and 7B shapes beside stock TRL
 	$(RUN) pytest --no-cov tests/gpu
-	.venv/bin/python experiments/throughput/gpu.py
+	.venv/bin/python experiments/throughput/run.py cuda
 
 clean:  ## remove what was made: .venv, caches and outputs
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist

@@ -46,9 +46,12 @@ class _Trainer(Silent, Batched, Shardable, RewardTrainer):
         super().__init__(**settings)
         self._rewards: list[Tensor] = []  # of the micro-batches of this step
 
+    def begin(self) -> None:
+        """No reward of this step is known yet."""
+        self._rewards.clear()
+
     def training_step(self, *args: Any, **settings: Any) -> Tensor:
         """As Batched does, with rewards told as TRL tells them, but of the global batch."""
-        self._rewards.clear()
         loss = super().training_step(*args, **settings)
         mine = torch.cat(self._rewards, dim=1).tolist() if self._rewards else [[], []]
         chosen, rejected = (np.concatenate(side) for side in zip(*gathered(mine), strict=True))
@@ -108,9 +111,13 @@ def trainer(rm: RewardModel, data: Sequence[Row], protocol: Protocol, run: Run) 
 
 def _collator(rm: RewardModel, protocol: Protocol) -> MicroBatches:
     if rm.shares_prompts:
-        return MicroBatches(_packed, lambda row: grown(_sides(row)).size, len, protocol)
+        return MicroBatches(
+            _packed, lambda row: grown(_sides(row)).size, len, protocol.micro_batch, protocol.micro_tokens
+        )
     padded = DataCollatorForPreference(pad_token_id=rm.pad)
-    return MicroBatches(padded, lambda row: max(map(len, _sides(row))), len, protocol)
+    return MicroBatches(
+        padded, lambda row: max(map(len, _sides(row))), len, protocol.micro_batch, protocol.micro_tokens
+    )
 
 
 def _packed(rows: Sequence[Row]) -> dict[str, Any]:

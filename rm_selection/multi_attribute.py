@@ -102,7 +102,7 @@ def trainer(rm: RewardModel, data: Sequence[Row], protocol: Protocol, run: Run) 
     return _Trainer(
         model=rm.model,
         args=TrainingArguments(**arguments(rm, protocol, run.folder, len(data))),
-        data_collator=cast(Any, MicroBatches(collate, lambda row: len(row["input_ids"]), _rated, protocol)),
+        data_collator=cast(Any, MicroBatches(collate, _length, _rated, protocol.micro_batch, protocol.micro_tokens)),
         train_dataset=list(data),
         processing_class=rm.template.tokenizer,
     )
@@ -119,6 +119,10 @@ def masked_mse(logits: Tensor, labels: Tensor, items: float | None = None) -> Te
     there = labels != MISSING
     errors = torch.where(there, logits.float() - labels.float(), 0.0)
     return errors.square().sum() / (there.sum().clamp(min=1) if items is None else items)
+
+
+def _length(row: Row) -> int:
+    return len(row["input_ids"])
 
 
 def _rated(rows: Sequence[Row]) -> int:

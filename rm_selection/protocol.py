@@ -33,6 +33,7 @@ class Protocol:
     learning_rate: of full training, constant after warmup_steps.
     global_batch: pairs or rated responses an optimiser step; micro_batch: of them, at once on a device.
     micro_tokens: padded tokens at once in training, in place of micro_batch; None: micro_batch counts.
+    fills_memory: on a CUDA device of one's own, micro_tokens is found before the first step where it is None.
     epochs: passes over the data; max_steps ends earlier, None does not.
     checkpoint_every: optimiser steps between checkpoints, each of which is evaluated.
     seed: of the order of the data and of LoRA's start; the head has its own, in load().
@@ -44,6 +45,7 @@ class Protocol:
     global_batch: int = 64
     micro_batch: int = 8
     micro_tokens: int | None = None
+    fills_memory: bool = False
     epochs: float = 1.0
     max_steps: int | None = None
     warmup_steps: int = 20

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rm_selection.batching import cut
 from rm_selection.errors import ConfigError, OutOfMemoryError, ParityError
+from rm_selection.memory import memory_reported, release
 from rm_selection.protocol import TOKENS_PER_BATCH
 from rm_selection.reward_model import RewardModel, reload, sharing
 from rm_selection.shared_prompts import can_share, grouped, grown, packed
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 Conversation = Sequence["Message"]
 Tokens = tuple[int, ...]
 Inputs = dict[str, Any]  # what a model's forward takes
-OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory")  # an illegal memory access is no lack of it
 UNSHARED = "hardware.shared_prompts=false"
 # Largest difference that batch and order may make, relative to the largest score (absolute below 1).
 TOLERANCE = {"float32": 1e-5, "bf16": 5e-2, "bf16_weights": 5e-2}
@@ -74,9 +74,17 @@ def score_tokens(rm: RewardModel, full: Sequence[Sequence[int]], tokens_per_batc
     distinct = sorted(set(rows), key=lambda ids: (-len(ids), ids))
     found: dict[Tokens, NDArray[np.float32]] = {}
     real = size = 0
-    for batch, inputs in _batches(rm, distinct, tokens_per_batch):
-        found.update(zip(batch, forward(rm, inputs), strict=True))
-        real, size = real + int(inputs["attention_mask"].sum()), size + inputs["attention_mask"].numel()
+    while left := [ids for ids in distinct if ids not in found]:
+        try:
+            for batch, inputs in _batches(rm, left, tokens_per_batch):
+                found.update(zip(batch, forward(rm, inputs), strict=True))
+                real, size = real + int(inputs["attention_mask"].sum()), size + inputs["attention_mask"].numel()
+            continue
+        except OutOfMemoryError:
+            if tokens_per_batch <= len(left[0]):  # the longest
+                raise
+        release()  # outside of the except block, which holds on to what was computed
+        tokens_per_batch //= 2
     values = np.array([found[ids] for ids in rows], dtype=np.float32).reshape(len(rows), len(rm.outputs))
     return Scores(values, sum(map(ne, map(len, rows), map(len, full))), real, size - real, len(distinct))
 
@@ -195,21 +203,6 @@ def verify_reload(rm: RewardModel, folder: Path, conversations: Sequence[Convers
 def _same_weights(one: RewardModel, other: RewardModel) -> bool:
     mine, theirs = one.model.state_dict(), other.model.state_dict()
     return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
-
-
-@contextlib.contextmanager
-def memory_reported(way_out: str) -> Iterator[None]:
-    """Turn running out of memory, on any device, into an error that names the way out.
-
-    Raises:
-        OutOfMemoryError: memory ran out inside.
-    """
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)):
-            raise
-        raise OutOfMemoryError(f"the device is out of memory; {way_out}") from error
 
 
 def _batches(rm: RewardModel, rows: Sequence[Tokens], budget: int) -> Iterator[tuple[list[Tokens], Inputs]]:

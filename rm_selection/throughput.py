@@ -12,12 +12,12 @@ def main(settings: ThroughputConfig) -> None:
     """Time training and scoring, ours against stock TRL and a padded loop; the figures are appended to a table."""
     from pathlib import Path
 
-    from rm_selection import console, speed
+    from rm_selection import console, speed, speed_table
 
     figures = speed.measure(settings)
-    shown = ["task", "way", "pairs_per_s", "low", "high", "times_stock", "real_tokens_per_s", "padded"]
-    console.table("median and range of the repeats", figures[shown].map(speed.shown))
-    speed.append(figures, Path(settings.table))
+    shown = ["task", "way", "pairs_per_s", "low", "high", "times_stock", "padded", "mfu", "peak_gib"]
+    console.table("median and range of the repeats", figures[shown].map(speed_table.shown))
+    speed_table.append(figures, Path(settings.table))
     console.line(f"appended to {settings.table}")
 
 

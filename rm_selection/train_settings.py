@@ -86,6 +86,7 @@ class HardwareConfig:
     threads: int | None = setting("CPU threads of torch; null: as many as it chooses")
     sharded: bool = setting("spread a training over the processes that torchrun started (FSDP2)")
     micro_tokens: int | None = setting("padded tokens trained on at once; null: training.micro_batch rows")
+    fills_memory: bool = setting("on one CUDA device, find micro_tokens before the first step where it is null")
     shared_prompts: bool = setting("run a prompt once for all its responses, where a check finds the same scores")
 
     def __post_init__(self) -> None:

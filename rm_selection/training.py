@@ -22,13 +22,13 @@ from trl.trainer.utils import disable_dropout_in_model
 from rm_selection import distributed, training_state
 from rm_selection.adapters import adapted, is_adapter
 from rm_selection.errors import ConfigError, NonFiniteLossError
+from rm_selection.memory import memory_reported
 from rm_selection.protocol import Objective, Protocol, Run, Trained
 from rm_selection.refusals import quiet
 from rm_selection.reward_model import RewardModel, describe, reload, sharing
-from rm_selection.scoring import memory_reported
 from rm_selection.training_state import State
 
-WAY_OUT = "lower micro_batch or micro_tokens, set gradient_checkpointing=true or train with LoRA"
+WAY_OUT = "lower micro_batch or max_length, set gradient_checkpointing=true or train with LoRA"
 
 
 class Silent:
@@ -130,6 +130,8 @@ def fit(
     describe(rm)  # so that each checkpoint is a reward model that loads
     watch = _Watch(rm, run, objective, state or State(0, 0, False, settings, (), 0, 0, 0.0))
     trainer.add_callback(watch)
+    alone = distributed.world() == 1 and rm.device.type == "cuda"
+    trainer.fills_memory = protocol.fills_memory and alone and protocol.micro_tokens is None
     trainer.remove_callback(PrinterCallback)
     with memory_reported(WAY_OUT), watch.counting(), quiet():
         if state is None:

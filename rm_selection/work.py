@@ -182,6 +182,7 @@ class Work:
             global_batch=training.global_batch,
             micro_batch=training.micro_batch,
             micro_tokens=self.settings.hardware.micro_tokens,
+            fills_memory=self.settings.hardware.fills_memory,
             epochs=objective.epochs,
             max_steps=training.max_steps,
             warmup_steps=training.warmup_steps,

@@ -110,12 +110,12 @@ def test_every_process_gets_as_many_micro_batches(count, parts, sizes):
 
 def dealt(monkeypatch, rows: list[dict], processes: int) -> list[list[dict]]:
     """What each process runs of a global batch."""
-    collator = MicroBatches(lambda group: {"rows": list(group)}, lambda row: row["n"], len, QUICK)
+    collator = MicroBatches(lambda group: {"rows": list(group)}, lambda row: row["n"], len, QUICK.micro_batch)
     monkeypatch.setattr(batching, "world", lambda: processes)
     each = []
     for rank in range(processes):
         monkeypatch.setattr(batching, "rank", lambda mine=rank: mine)
-        each.append(collator(rows))
+        each.append(list(collator.cut(rows)))
     return each
 
 
@@ -130,7 +130,7 @@ def test_a_row_that_weighs_nothing_moves_nothing(base, tmp_path):
     rm = load(base)
     rows, _ = bradley_terry.rows(rm, LONG[:2], use_margin=False)
     trainer = bradley_terry.trainer(rm, rows, QUICK, Run(tmp_path))
-    (batch,) = trainer.data_collator(rows)
+    (batch,) = trainer.data_collator.cut(rows)
     loss = trainer.mean_loss(rm.model(**batch).logits, batch, float("inf"))
     loss.backward()
     assert loss.item() == 0

@@ -152,7 +152,7 @@ def test_margins_count_and_another_attention_is_refused(base, tmp_path):
     for shares in (False, True):
         rm = sharing(load(base), shares)
         trainer = bradley_terry.trainer(rm, rows, QUICK, Run(tmp_path))
-        (batch,) = trainer.data_collator(rows)
+        (batch,) = trainer.data_collator.cut(rows)
         batches.append(dict(batch))
         losses.append(trainer.compute_loss(rm.model, batch).item())
     assert losses[1] == pytest.approx(losses[0], abs=1e-6)

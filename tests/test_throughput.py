@@ -4,11 +4,14 @@ import json
 import sys
 from dataclasses import asdict
 
+import numpy as np
 import pandas as pd
 import pytest
 import tiny_models
 
 from rm_selection import throughput
+from rm_selection.speed_inputs import drawn
+from rm_selection.throughput_settings import LengthsConfig
 
 
 @pytest.fixture
@@ -24,7 +27,14 @@ def run(tmp_path, monkeypatch, capsys):
             f"pairs={tmp_path / 'pairs.jsonl'}",
             f"table={tmp_path / 'new' / 't.csv'}",
         ]
-        words += ["hardware=cpu", "hardware.threads=1", "global_batch=8", "micro_batch=2", "repeats=2", *changes]
+        words += [
+            "hardware=cpu",
+            "hardware.threads=1",
+            "training.global_batch=8",
+            "training.micro_batch=2",
+            "repeats=2",
+            *changes,
+        ]
         monkeypatch.setattr(sys, "argv", ["throughput", *words])
         try:
             throughput.main()
@@ -60,9 +70,15 @@ def test_figures_are_added_to_the_table(run):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("global_batch=32", "24 pairs fit and a repeat takes global_batch x steps = 32; lower either"),
-        ("micro_batch=3", "micro_batch=3 is not allowed; give a divisor of global_batch=8"),
-        ("shape=3b", "shape=3b is not allowed; give 260k, 15m, 1b, 7b, or null for the checkpoint itself"),
+        (
+            "training.global_batch=32",
+            "24 pairs fit and a repeat takes training.global_batch x steps = 32; lower either",
+        ),
+        ("training.micro_batch=3", "training.micro_batch=3 is not allowed; give a divisor of global_batch=8"),
+        ("shape=3b", "shape=3b is not allowed; give tiny, 260k, 15m, 1b, 7b, or null for the checkpoint itself"),
+        ("tasks=[speak]", "tasks=['speak'] is not allowed; give [train,score], [train] or [score]"),
+        ("model=null", "nothing to time: give shape=15m for a random Llama, or model=FOLDER for a checkpoint"),
+        ("benchmark=arena", "benchmark=arena is not allowed; give rewardbench or"),
         ("hardware=fsdp", "hardware=fsdp spreads a training, and throughput runs in one process"),
     ],
 )
@@ -70,3 +86,47 @@ def test_what_cannot_be_measured_is_refused(run, change, message):
     code, said, _ = run(change)
     assert code == 2
     assert message in said
+
+
+def test_lengths_alone_are_enough(run):
+    """Without files; three chosen and three rejected responses a prompt are six conversations, not eighteen."""
+    _, said, table = run(
+        "model=null",
+        "shape=tiny",
+        "pairs=null",
+        "responses=3",
+        "training.global_batch=9",
+        "training.micro_batch=3",
+        "max_length=2048",
+        "repeats=1",
+        "limit=2",
+        "hardware.tokens_per_batch=100",
+    )
+    by = table.set_index(["task", "way"])
+    assert set(table["data"]) == {"chat, 3 x 3 responses"}
+    assert by.loc[("score", "sorted"), "run"] < by.loc[("score", "stock"), "run"] / 3
+    assert by.loc[("score", "shared"), "run"] < by.loc[("score", "sorted"), "run"]
+    assert (table["mfu"] > 0).all()
+    assert (table["peak_gib"] > 0.05).all()
+    assert "repeat 1 of 1: train, stock" in said
+
+
+def test_adapters_are_timed_too(run):
+    _, _, table = run(
+        "training=lora", "training.global_batch=8", "training.micro_batch=2", "tasks=[train]", "repeats=1"
+    )
+    assert table["way"].tolist() == ["stock", "sorted", "shared"]
+    assert table["loss_difference"].max() < 1e-4
+    assert set(table["training"]) == {"lora"}
+
+
+def test_drawn_pairs_have_the_lengths_asked_for_and_are_the_same_each_time():
+    lengths = LengthsConfig("x", 50, 0.5, 200, 0.5, 400)
+    found = drawn(lengths, 2000, 1)
+    assert found == drawn(lengths, 2000, 1)
+    prompts = [len(pair.prompt[0]["content"]) for pair in found]
+    responses = [len(side[-1]["content"]) for pair in found for side in pair.conversations]
+    assert np.median(prompts) == pytest.approx(50, rel=0.05)
+    assert np.median(responses) == pytest.approx(200, rel=0.05)
+    assert np.std(np.log(prompts)) == pytest.approx(0.5, rel=0.05)
+    assert max(responses) == 400

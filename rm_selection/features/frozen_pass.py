@@ -20,7 +20,7 @@ from rm_selection.errors import MeasurementError
 from rm_selection.features import response_likelihood
 from rm_selection.features.language_model import LanguageModel
 from rm_selection.features.responses import Response
-from rm_selection.scoring import memory_reported
+from rm_selection.memory import memory_reported
 
 DEPTHS = {"quarter": 1 / 4, "half": 1 / 2, "three_quarters": 3 / 4}  # after ceil(depth x layers) layers
 LAST = "last"  # after all layers and the final norm

@@ -23,7 +23,7 @@ from transformers import PreTrainedTokenizerBase
 from rm_selection.batching import cut
 from rm_selection.errors import MeasurementError
 from rm_selection.features.language_model import LanguageModel
-from rm_selection.scoring import memory_reported
+from rm_selection.memory import memory_reported
 
 LOGITS = 2**22  # held at once, whatever the vocabulary: 16 MiB of float32
 CHARACTERS, SPARE = 8, 64  # of text a token wanted; tokens beyond those wanted, so that the cut changes none of them

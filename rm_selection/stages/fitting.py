@@ -17,8 +17,8 @@ from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 
 from rm_selection import training_state
 from rm_selection.errors import DivergedError, NonFiniteLossError
+from rm_selection.memory import memory_reported
 from rm_selection.refusals import quiet
-from rm_selection.scoring import memory_reported
 from rm_selection.training_state import State
 
 WAY_OUT = "lower recipe.<stage>.micro_batch or max_length"

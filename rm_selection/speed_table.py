@@ -1,0 +1,75 @@
+"""What is told of timed runs: pairs and tokens a second, padding, memory, and the share of the device's matrix peak."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from rm_selection.timed import Timed
+
+
+def summary(mine: list[Timed], stock: list[Timed], pairs: int, operations: int, precision: str) -> dict[str, Any]:
+    """What is told of a way.
+
+    Args:
+        mine: its repeats.
+        stock: those of stock TRL, or of the padded loop, in the same order.
+        pairs: that a repeat runs.
+        operations: a token that runs, attention left out.
+        precision: of the arithmetic.
+
+    Returns:
+        pairs_per_s: median, with lowest and highest. times_stock: median over repeats of how many times as fast as
+        stock. real_tokens_per_s: tokens of both sides of the pairs, however they were run. run: tokens run over these.
+        padded: padding over tokens run. loss_difference: largest, from stock's. mfu: operations of tokens that are no
+        padding over the measured matrix peak. peak_gib: of the device's memory, or of the process on CPU.
+    """
+    each = np.array([pairs / one.seconds for one in mine])
+    real = sum(one.real for one in stock) / len(stock)
+    told = {"pairs_per_s": np.median(each), "low": each.min(), "high": each.max()}
+    ratios = [two.seconds / one.seconds for one, two in zip(mine, stock, strict=True)]
+    told |= {"times_stock": np.median(ratios), "times_low": min(ratios), "times_high": max(ratios)}
+    told |= {"real_tokens_per_s": told["pairs_per_s"] * real / pairs, "run": mine[0].run / stock[0].real}
+    told["padded"] = 1 - sum(one.real for one in mine) / sum(one.run for one in mine)
+    losses = [abs(a - b) for one, two in zip(mine, stock, strict=True) for a, b in zip(one.loss, two.loss, strict=True)]
+    told["loss_difference"] = max(losses, default=None)
+    spent = np.median([one.real * operations / one.seconds for one in mine])
+    told |= {"mfu": spent / _peak(precision), "peak_gib": max(one.peak for one in mine) / 2**30}
+    return told
+
+
+def append(figures: pd.DataFrame, table: Path) -> None:
+    """Add the rows to a CSV, which is made where there is none."""
+    table.parent.mkdir(parents=True, exist_ok=True)
+    before = [pd.read_csv(table)] if table.exists() else []
+    pd.concat([*before, figures], ignore_index=True).to_csv(table, index=False)
+
+
+def shown(value: object) -> str:
+    """A figure as it is printed."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+@cache
+def _peak(precision: str, repeats: int = 10) -> float:
+    """Operations a second of a matrix product on the device and in the arithmetic that are used."""
+    cuda = torch.cuda.is_available() and precision != "float32"
+    size, where = (8192, "cuda") if cuda else (1024, "cpu")
+    one = torch.randn(size, size, device=where, dtype=torch.bfloat16 if cuda else torch.float32)
+    for count in (3, repeats):  # first to warm up
+        if cuda:
+            torch.cuda.synchronize()
+        began = time.perf_counter()
+        for _ in range(count):
+            one @ one
+        if cuda:
+            torch.cuda.synchronize()
+    return 2 * size**3 * repeats / (time.perf_counter() - began)
