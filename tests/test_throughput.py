@@ -104,7 +104,7 @@ def test_lengths_alone_are_enough(run):
     )
     by = table.set_index(["task", "way"])
     assert set(table["data"]) == {"chat, 3 x 3 responses"}
-    assert by.loc[("score", "sorted"), "run"] < by.loc[("score", "stock"), "run"] / 3
+    assert by.loc[("score", "sorted"), "run"] <= by.loc[("score", "stock"), "run"] / 3
     assert by.loc[("score", "shared"), "run"] < by.loc[("score", "sorted"), "run"]
     assert (table["mfu"] > 0).all()
     assert (table["peak_gib"] > 0.05).all()
