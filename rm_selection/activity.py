@@ -34,7 +34,7 @@ def activity(folder: Path) -> Activity:
     """How far the cell in `folder` is; one that keeps no log is known by the files it writes."""
     log = _newest([*folder.glob(f"training/rate-*/{LOG}"), folder / "training" / LOG])
     if log is None:
-        last = _newest(folder.iterdir())
+        last = _newest(folder.glob("*"))
         return Activity(wrote=None if last is None else _time(last))
     state, line = peek(log.parent), _last_line(log)
     rate = log.parent.name.partition("rate-")[2]

@@ -14,7 +14,7 @@ import ranks
 import test_train
 from test_train import call, words, world  # noqa: F401 - world is a fixture
 
-from rm_selection import cell_states, learning, runs, status, status_view, sweeps
+from rm_selection import cell_states, learning, measure, posttrain, runs, status, status_view, sweeps
 from rm_selection.activity import activity
 from rm_selection.cell_states import DONE, FAILED, NOT_BEGUN, RUNNING, SKIPPED, STOPPED, WAITING
 
@@ -237,6 +237,25 @@ def test_a_killed_cell_is_shown_as_stopped(world, capsys, monkeypatch):
     assert "/300" in row
     assert "0.003" in row
     assert "will go on with the same command" in told(folder, capsys)
+
+
+@pytest.mark.parametrize(
+    ("command", "given", "planned"),
+    [
+        (measure, ("feature=presence,probe", "feature.pairs=x"), 0),
+        (measure, ("feature=presence",), 2),
+        (posttrain, ("stage=sft,dpo", "tracking=off"), 4),
+    ],
+)
+def test_what_other_commands_will_record_is_planned_as_well(tmp_path, monkeypatch, command, given, planned):
+    """Without the Hub each cell fails at once, a chain at its first stage; cells with wrong settings are no cells."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(sys, "argv", [])
+    assert call(command, "-m", "base=qwen2.5-0.5b,qwen2.5-1.5b", *given, f"output={tmp_path}", "study=mine") == 2
+    known = sweeps.read(tmp_path / "mine")
+    assert sum(len(sweep.cells) for sweep in known) == planned
+    found = [cell.state for cell in cell_states.cells(tmp_path / "mine", known)]
+    assert sorted(found) == sorted([FAILED] * min(2, planned) + [NOT_BEGUN] * (planned - 2))
 
 
 def test_a_log_whose_last_line_is_half_written_still_tells_how_far_it_is(tmp_path):
