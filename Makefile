@@ -5,7 +5,7 @@ WORLD  ?= 1
 RUN    := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test study published recommend report microcosm stages bench sweep gpu clean
+.PHONY: help install check test study published recommend report microcosm stages bench sweep status gpu clean
 
 help:  ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,10 @@ sweep: STUDY = sweep
 sweep: install  ## train and score a reward model from each base: BASES=llama3,qwen2, settings in ARGS, STUDY=sweep
 	@test -n "$(BASES)" || { echo "error: BASES is empty; name bases of conf/base: make sweep BASES=llama3,qwen2"; exit 2; }
 	$(RUN) rm_selection.train -m base='$(BASES)' study=$(STUDY) $(ARGS)
+
+status: STUDY = sweep
+status: install  ## where a sweep stands: STUDY=sweep, ARGS=follow=true keeps it on screen
+	$(RUN) rm_selection.status study=$(STUDY) $(ARGS)
 
 gpu: export CUDA_VISIBLE_DEVICES ?= 0
 gpu: install  ## on a machine with CUDA: its tests, and 1B and 7B shapes beside stock TRL

@@ -38,12 +38,8 @@ def run(settings: TrainConfig) -> Outcome:
         KeyboardInterrupt: after the record says so.
     """
     distributed.join(settings.hardware)
-    context = {"output": settings.output, "microcosm": asdict(settings.microcosm)}
-    settings = replace(settings, dataset=for_objective(settings.dataset, settings.objective.name, context))
-    compared = compared_settings(settings)
-    name = f"{settings.base.name}@{settings.stage}"
-    run_id = runs.run_id(name, settings.dataset.name, settings.objective.name, settings.seed, compared)
-    folder = settings.folder / "runs" / run_id
+    settings = _learning(settings)
+    compared, (folder,) = compared_settings(settings), folders(settings)
 
     def begin() -> tuple[dict[str, str], Task]:
         checkpoint = resolve(settings.base, settings.stage, settings.folder)
@@ -53,6 +49,25 @@ def run(settings: TrainConfig) -> Outcome:
     if settings.training.push_to_hub is not None and distributed.first():
         _push(folder, settings.training.push_to_hub)
     return outcome
+
+
+def folders(settings: TrainConfig) -> list[Path]:
+    """Where the record of the cell lies, or will.
+
+    Raises:
+        ConfigError: the objective cannot learn from the dataset.
+    """
+    settings = _learning(settings)
+    name = f"{settings.base.name}@{settings.stage}"
+    compared = compared_settings(settings)
+    run_id = runs.run_id(name, settings.dataset.name, settings.objective.name, settings.seed, compared)
+    return [settings.folder / "runs" / run_id]
+
+
+def _learning(settings: TrainConfig) -> TrainConfig:
+    """The settings with a dataset that the objective learns from."""
+    context = {"output": settings.output, "microcosm": asdict(settings.microcosm)}
+    return replace(settings, dataset=for_objective(settings.dataset, settings.objective.name, context))
 
 
 def compared_settings(settings: TrainConfig) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def _run(name: str, schema: type[T], task: Callable[[T], None]) -> None:
     import hydra.core.hydra_config
     from hydra.errors import HydraException
 
+    from rm_selection import sweeps
     from rm_selection.jobs import refusals
 
     # argparse refuses settings on both sides of -m, so it goes first
@@ -83,7 +84,7 @@ def _run(name: str, schema: type[T], task: Callable[[T], None]) -> None:
             refused.add(error, 0 if OmegaConf.is_missing(known.job, "num") else known.job.num)
 
     try:
-        with refusals() as refused:
+        with refusals() as refused, sweeps.kept():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(job)()
     except HydraException as error:
         raise ConfigError(_sentence(error, schema)) from error

@@ -29,15 +29,23 @@ def run(settings: MeasureConfig) -> Outcome:
         RunError: it is finished, but was measured on other data or weights.
         KeyboardInterrupt: after the record says so.
     """
-    compared = {"feature": asdict(settings.feature), "precision": settings.hardware.precision, "seed": settings.seed}
-    name = f"{settings.base.name}@{settings.stage}__{settings.feature.name}-{runs.digest(compared)}"
-    folder = settings.feature_folders / name
+    (folder,) = folders(settings)
 
     def begin() -> tuple[dict[str, str], Task]:
         checkpoint = resolve(settings.base, settings.stage, settings.folder)
         return inputs(settings, checkpoint), lambda _record: _fresh(settings, checkpoint, folder)
 
-    return settle(folder, compared, begin)
+    return settle(folder, _compared(settings), begin)
+
+
+def folders(settings: MeasureConfig) -> list[Path]:
+    """Where the record of the feature lies, or will."""
+    name = f"{settings.base.name}@{settings.stage}__{settings.feature.name}-{runs.digest(_compared(settings))}"
+    return [settings.feature_folders / name]
+
+
+def _compared(settings: MeasureConfig) -> dict[str, Any]:
+    return {"feature": asdict(settings.feature), "precision": settings.hardware.precision, "seed": settings.seed}
 
 
 def inputs(settings: MeasureConfig, checkpoint: Checkpoint) -> dict[str, str]:

@@ -39,6 +39,11 @@ def run(settings: PosttrainConfig) -> Iterator[Outcome]:
             return
 
 
+def folders(settings: PosttrainConfig) -> list[Path]:
+    """Where the records of the stages lie, or will."""
+    return [made_folder(settings.folder, settings.base.name, f"made-{stage}") for stage in settings.stage]
+
+
 def _one(settings: PosttrainConfig, stage: str) -> Outcome:
     name = f"made-{stage}"
     folder = made_folder(settings.folder, settings.base.name, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,12 @@ class Protocol:
     def rate(self) -> float:
         """The learning rate that is used."""
         return self.learning_rate * (self.lora.rate_factor if self.lora else 1.0)
+
+
+def steps(rows: int, epochs: float, global_batch: int, max_steps: int | None) -> int:
+    """Optimiser steps of a training on that many rows."""
+    passes = math.ceil(epochs * math.ceil(rows / global_batch))
+    return min(passes, max_steps or passes)
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,21 @@ class ReportConfig(StudyConfig):
     """conf/report.yaml."""
 
 
+@dataclass
+class StatusConfig(StudyConfig):
+    """conf/status.yaml."""
+
+    follow: bool = setting("show it again and again until nothing runs or waits; Ctrl-C ends it")
+    every: float = setting("seconds from one view to the next, 0.1 or more")
+    rows: int = setting("most rows of a list of cells or bases, 1 or more")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (math.isfinite(self.every) and self.every >= 0.1):
+            raise refused("every", self.every, "seconds, 0.1 or more")
+        within("rows", self.rows, 1, 100_000)
+
+
 def _check_family_rule(wanted: bool, study: str) -> None:
     if wanted and study == PUBLISHED:
         raise refused("family_rule", True, "false: the shipped figures hold no presence scores")

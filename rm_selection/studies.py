@@ -15,10 +15,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from rm_selection.errors import StudyError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STALE_S = 24 * 3600  # a writer takes minutes; what it left a day ago it was killed over
 
@@ -134,6 +136,8 @@ def read_tables(folder: Path) -> Mapping[str, pd.DataFrame]:
     Raises:
         StudyError: the study holds no tables yet.
     """
+    import pandas as pd
+
     target = folder / "tables"
     recover(target)
     found = {path.stem: pd.read_parquet(path) for path in sorted(target.glob("[!.]*.parquet"))}

@@ -23,7 +23,7 @@ from rm_selection import distributed, training_state
 from rm_selection.adapters import adapted, is_adapter
 from rm_selection.errors import ConfigError, NonFiniteLossError
 from rm_selection.memory import memory_reported
-from rm_selection.protocol import Objective, Protocol, Run, Trained
+from rm_selection.protocol import Objective, Protocol, Run, Trained, steps
 from rm_selection.refusals import quiet
 from rm_selection.reward_model import RewardModel, describe, reload, sharing
 from rm_selection.training_state import State
@@ -84,12 +84,13 @@ def arguments(rm: RewardModel, protocol: Protocol, folder: Path, rows: int) -> d
         raise ConfigError(
             f"global_batch={protocol.global_batch} is no multiple of micro_batch x devices = {at_once}; change either"
         )
-    steps = math.ceil(protocol.epochs * math.ceil(rows / protocol.global_batch))
     return {
         "output_dir": str(folder),
         "per_device_train_batch_size": protocol.global_batch,  # which batching.py cuts into micro-batches
         "gradient_accumulation_steps": 1,
-        "max_steps": min(steps, protocol.max_steps or steps),  # the Trainer alone would go on past the epochs
+        "max_steps": steps(
+            rows, protocol.epochs, protocol.global_batch, protocol.max_steps
+        ),  # the Trainer alone would go on past the epochs
         "learning_rate": protocol.rate,
         "lr_scheduler_type": "constant_with_warmup",
         "warmup_steps": protocol.warmup_steps,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -79,6 +80,15 @@ def last_whole(folder: Path, settings: Mapping[str, object]) -> State | None:
             " restore it, or start anew with resume=false"
         )
     return state
+
+
+def peek(folder: Path) -> State | None:
+    """The state of the newest whole checkpoint, while another process may be at work on it; nothing is removed."""
+    found = []
+    for mark in folder.glob(f"checkpoint-*/{MARK}"):
+        with suppress(OSError, ValueError, TypeError):  # dropped meanwhile
+            found.append(_read(mark))
+    return max(found, key=lambda one: one.step, default=None)
 
 
 def discard(folder: Path) -> None:

@@ -1,12 +1,25 @@
+import fcntl
 import json
 import multiprocessing
 import os
 import signal
+import threading
+import time
 
 import pytest
 
 from rm_selection.errors import RunError, StudyError
-from rm_selection.runs import finished, locked, provenance, read_record, records, run_id, write_record
+from rm_selection.runs import (
+    finished,
+    held,
+    locked,
+    provenance,
+    read_parts,
+    read_record,
+    records,
+    run_id,
+    write_record,
+)
 
 SETTINGS = {"training": {"rate": 1e-6, "epochs": 1}, "stage": "instruct"}
 INPUTS = {"data_sha256": "ab", "commit": "cd"}
@@ -96,6 +109,54 @@ def test_a_killed_process_leaves_no_lock(tmp_path):
     process.join()
     with locked(tmp_path / "run") as ours:
         assert ours
+
+
+def test_who_looks_at_a_lock_learns_whether_it_is_held_and_takes_nothing(tmp_path):
+    lock = tmp_path / "run" / ".lock"
+    assert not held(lock), "nobody was there yet"
+    with locked(tmp_path / "run") as first:
+        assert (first, held(lock), held(lock)) == (True, True, True)
+    assert not held(lock)
+
+
+def test_a_run_is_got_while_somebody_looks(tmp_path):
+    with locked(tmp_path):
+        pass
+    with (tmp_path / ".lock").open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.005, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
+        with locked(tmp_path) as ours:
+            assert ours
+        time.sleep(0.01)  # the look is over before its file is closed
+
+
+def test_the_lock_tells_when_it_was_got(tmp_path):
+    with locked(tmp_path):
+        os.utime(tmp_path / ".lock", (1, 1))
+    with locked(tmp_path):
+        assert time.time() - (tmp_path / ".lock").stat().st_mtime < 60
+
+
+def test_parts_of_a_record_are_those_of_the_whole(tmp_path):
+    record = DONE | {"reason": 'a "reason": \n  "scores": {', "settings": {"scores": {"status": "failed"}}}
+    write_record(tmp_path, record)
+    names = ("status", "scores", "reason", "cost")
+    assert read_parts(tmp_path, names) == {name: record[name] for name in names if name in record}
+    assert read_parts(tmp_path / "none", names) is None
+
+
+def test_parts_of_a_record_in_another_layout_are_found_too(tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps(DONE))
+    assert read_parts(tmp_path, ("status", "cost")) == {"status": "finished"}
+
+
+@pytest.mark.parametrize(
+    "text", ["{", '{\n  "status": "finished",\n  "scores": {', '{\n  "status": "perhaps"\n}\n', ""]
+)
+def test_parts_of_a_damaged_record_are_refused(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(RunError, match="remove the folder to run again"):
+        read_parts(tmp_path, ("status", "scores"))
 
 
 def test_the_records_of_a_study_are_listed_without_what_never_happened(tmp_path):

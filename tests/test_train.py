@@ -16,7 +16,7 @@ import torch
 from tiny_models import checkpoint, pairs, ratings
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from rm_selection import evaluate, learning, runs, train
+from rm_selection import evaluate, learning, runs, sweeps, train
 from rm_selection.errors import MissingModelError, NonFiniteLossError, OutOfMemoryError
 from rm_selection.reward_model import reload
 from rm_selection.scoring import rewards, score
@@ -307,6 +307,8 @@ def test_worker_processes_sweep_and_their_failures_reach_the_last_lines(world, c
     assert call(train, "-m", *line, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2") == 2
     found = runs.records(world / "outputs" / "workers")
     assert sorted(record["status"] for record in found) == ["failed", "failed", "finished", "finished"]
+    (sweep,) = sweeps.read(world / "outputs" / "workers")
+    assert {f"runs/{record['run_id']}" for record in found} == set(sweep.cells), "as planned before they began"
     first, *last = capfd.readouterr().err.splitlines()[-3:]
     assert first == "error: 2 jobs failed:"
     assert all("__s" in one and "failed: loss is nan at step" in one for one in last)
@@ -321,6 +323,9 @@ def test_a_glob_of_bases_with_both_objectives_is_one_sweep(tmp_path, monkeypatch
     assert len(found) == 4 * 2 * 3
     assert {record["kind"] for record in found} == {"missing repository"}
     assert {r["run_id"].split("__")[1:3] == ["helpsteer2", "regression"] for r in found} == {True, False}
+    (sweep,) = sweeps.read(tmp_path / "train")
+    assert {f"runs/{record['run_id']}" for record in found} == set(sweep.cells)
+    assert sorted(set(sweep.cells.values())) == [0.49, 1.54, 3.09, 7.62]
 
 
 def test_a_cell_another_process_works_on_is_left_to_it(world, capsys):

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pandas as pd
 
-from rm_selection import console
+from rm_selection import console, runs, sweeps
 
 RUNS = 5
 AIMS = {"mae": "at most 3.6", "spearman": "at least 0.80", "coverage_5_10": "at least 0.65"}
@@ -38,15 +40,53 @@ def times(output: str) -> pd.DataFrame:
         (["regress", f"output={output}"], 1, "60 s"),
         (["recommend", f"output={output}", "max_params_b=9"], RUNS, "2 s"),
         (["report", f"output={output}"], RUNS, "-"),
+        (["status", f"output={output}", "study=thousand"], RUNS, "1 s"),
         *((([name, "--help"], RUNS, "1.5 s")) for name in ("regress", "recommend", "report")),
     ]
     rows = []
-    for arguments, runs, limit in commands:
-        seconds = wall(arguments, runs)
+    for arguments, times_run, limit in commands:
+        seconds = wall(arguments, times_run)
         name = " ".join(a for a in arguments if not a.startswith("output="))
         spread = f"{min(seconds):.2f}-{max(seconds):.2f}"
-        rows.append((name, f"{statistics.median(seconds):.2f}", spread, str(runs), limit))
+        rows.append((name, f"{statistics.median(seconds):.2f}", spread, str(times_run), limit))
     return pd.DataFrame(rows, columns=["command", "median s", "range s", "runs", "limit"])
+
+
+@contextmanager
+def thousand(output: Path) -> Iterator[None]:
+    """A study of 1,000 cells, records as long as the study's own: 780 done, 100 failed, 20 running, 100 waiting."""
+    study = output / "thousand"
+    names = [f"base{n // 20}@instruct__helpsteer2__regression__s{n % 20}-0123abcd" for n in range(1000)]
+    for n, name in enumerate(names[:880]):
+        runs.write_record(study / "runs" / name, record(name, n))
+    with ExitStack() as alive:
+        alive.enter_context(sweeps.kept())
+        for name in names[880:900]:
+            alive.enter_context(runs.locked(study / "runs" / name))
+        sweeps.write(study, "train", ["base=..."], {f"runs/{name}": 1 + n / 20 for n, name in enumerate(names)})
+        for n in range(780, 880):  # failed in this sweep, not before it
+            (study / "runs" / names[n] / "run.json").touch()
+        yield
+
+
+def record(name: str, n: int) -> runs.Record:
+    """A record with ten rates of 32 evaluations and the 23 subsets of RewardBench, finished or failed."""
+    if n >= 780:
+        return {"status": "failed", "run_id": name, "reason": "loss is nan at step 7", "settings": {}}
+    evaluations = [{"step": 20 * (k + 1), "validation_loss": 0.123456789 * k} for k in range(32)]
+    trials = [{"rate": (k + 1) * 1e-7, "tokens": 10**6, "evaluations": evaluations} for k in range(10)]
+    subsets = {f"subset-{k}": 50 + 1.23456789 * k for k in range(23)}
+    intervals = {f"subsets.{key}": [value - 1.2345678, value + 1.2345678] for key, value in subsets.items()}
+    found = {"score": 70 + n / 100, "subsets": subsets, "intervals": intervals, "n": 2985, "ties": 0}
+    return {
+        "status": "finished",
+        "run_id": name,
+        "settings": {"objective": {"name": "regression"}},
+        "checkpoint": {"base": name.partition("@")[0], "params_b": 1 + n / 20},
+        "training": {"trials": trials},
+        "scores": {"rewardbench": found},
+        "cost": {"device": "cpu", "seconds": 3600.0 + n},
+    }
 
 
 def figures(tables: Path) -> pd.DataFrame:
@@ -61,7 +101,7 @@ def figures(tables: Path) -> pd.DataFrame:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as output:
+    with tempfile.TemporaryDirectory() as output, thousand(Path(output)):
         measured = times(output)
         tables = Path(output) / "published" / "tables"
         console.table("Times, wall seconds of whole processes", measured)
