@@ -9,8 +9,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from rm_selection.microcosm.questions import KINDS, Exchange, exchange, safety
-from rm_selection.microcosm.world import THINGS, World
+from rm_selection.microcosm.questions import KINDS, Exchange, chat, exchange, safety
+from rm_selection.microcosm.world import THINGS, WORDS, World
 
 ATTRIBUTES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
 LOW, HIGH = -2, 2
@@ -23,29 +23,36 @@ JUDGED = {  # defect: helpfulness, correctness, coherence of the bad answer; com
     "refusal": (-2, -2, 0),
 }
 GOOD = (2, 2, 2)
+ASKED, ASKED_LAST = slice(0, WORDS - 1), slice(WORDS - 1, None)  # words of a topic that training asks for, or not
 
 Row = dict[str, Any]
 
 
 def exchanges(world: World, part: str, total: int, kept: bool) -> list[Exchange]:
-    """`total` different exchanges, as many of each kind; `part` names the draw (train, validation, evaluation).
-
-    Safety is evaluated on the acts of training too, done to other things: what a model makes of a few acts it never saw
-    is luck, and would be most of what a seed changes.
-    """
+    """`total` different exchanges, as many of each kind; `part` names the draw (train, validation, evaluation)."""
     rng = Random(f"preferences/{world.seed}/{part}")
     found: dict[Exchange, None] = {}
     for kind in KINDS:
         until = len(found) + total // len(KINDS)
         while len(found) < until:
-            if kind == "safety":
-                one = safety(world, rng, kept and rng.random() < 0.5, THINGS[int(kept) :: 2])
-            else:
-                one = exchange(world, rng, kind, kept)
-            found[one] = None
+            found[_drawn(world, rng, kind, kept)] = None
     made = list(found)
     rng.shuffle(made)
     return made
+
+
+def _drawn(world: World, rng: Random, kind: str, kept: bool) -> Exchange:
+    """Half of chat and safety is evaluated on the topics and acts of training, in questions that training has not.
+
+    What a model makes of a few topics and acts it never saw is luck, and would be most of what a seed changes.
+    """
+    if kind == "chat":
+        of_training = not kept or rng.random() < 0.5
+        asked = slice(None) if not of_training else ASKED_LAST if kept else ASKED
+        return chat(world, rng, not of_training, asked)
+    if kind == "safety":
+        return safety(world, rng, kept and rng.random() < 0.5, THINGS[int(kept) :: 2])
+    return exchange(world, rng, kind, kept)
 
 
 def pair(one: Exchange, name: str) -> Row:
