@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from rm_selection.analysis.resampling import percentile_interval
 SEED, RESAMPLES = 0, 10_000
 
 
-def rows(records: list[Mapping[str, Any]]) -> pd.DataFrame:
+def rows(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """A row a base, objective and search: rate, score (points), tokens and seconds of training, all rates together."""
     found = []
     for record in records:
