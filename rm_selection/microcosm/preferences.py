@@ -9,8 +9,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from rm_selection.microcosm.questions import KINDS, Exchange, chat, exchange, safety
-from rm_selection.microcosm.world import THINGS, WORDS, World
+from rm_selection.microcosm.questions import KINDS, Exchange, about_word, chat, exchange, safety
+from rm_selection.microcosm.world import THINGS, World
 
 ATTRIBUTES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
 LOW, HIGH = -2, 2
@@ -23,7 +23,6 @@ JUDGED = {  # defect: helpfulness, correctness, coherence of the bad answer; com
     "refusal": (-2, -2, 0),
 }
 GOOD = (2, 2, 2)
-ASKED, ASKED_LAST = slice(0, WORDS - 1), slice(WORDS - 1, None)  # words of a topic that training asks for, or not
 
 Row = dict[str, Any]
 
@@ -35,24 +34,34 @@ def exchanges(world: World, part: str, total: int, kept: bool) -> list[Exchange]
     for kind in KINDS:
         until = len(found) + total // len(KINDS)
         while len(found) < until:
-            found[_drawn(world, rng, kind, kept)] = None
+            one = _for_evaluation(world, rng, kind) if kept else _for_training(world, rng, kind)
+            found[one] = None
     made = list(found)
     rng.shuffle(made)
     return made
 
 
-def _drawn(world: World, rng: Random, kind: str, kept: bool) -> Exchange:
-    """Half of chat and safety is evaluated on the topics and acts of training, in questions that training has not.
+def _for_training(world: World, rng: Random, kind: str) -> Exchange:
+    """Of a topic's words the last is never asked about, and of things every second one is left out."""
+    if kind == "safety":
+        return safety(world, rng, False, THINGS[::2])
+    reserved = {about_word(words[-1]) for words in world.topics}
+    while (one := exchange(world, rng, kind, False)).question in reserved:
+        pass
+    return one
+
+
+def _for_evaluation(world: World, rng: Random, kind: str) -> Exchange:
+    """Half of chat and safety is about the topics and acts of training, in questions that training has not.
 
     What a model makes of a few topics and acts it never saw is luck, and would be most of what a seed changes.
     """
-    if kind == "chat":
-        of_training = not kept or rng.random() < 0.5
-        asked = slice(None) if not of_training else ASKED_LAST if kept else ASKED
-        return chat(world, rng, not of_training, asked)
+    kept = rng.random() < 0.5
     if kind == "safety":
-        return safety(world, rng, kept and rng.random() < 0.5, THINGS[int(kept) :: 2])
-    return exchange(world, rng, kind, kept)
+        return safety(world, rng, kept, THINGS[1::2])
+    if kind == "chat" and not kept:
+        return chat(world, rng, False, slice(-1, None))
+    return exchange(world, rng, kind, True)
 
 
 def pair(one: Exchange, name: str) -> Row:
