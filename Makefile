@@ -5,7 +5,7 @@ WORLD  ?= 1
 RUN    := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test study published recommend report microcosm stages bench sweep status gpu clean
+.PHONY: help install check test study published recommend report microcosm stages bench sweep status dashboards sync gpu clean
 
 help:  ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,16 @@ sweep: install  ## train and score a reward model from each base: BASES=llama3,q
 status: STUDY = sweep
 status: install  ## where a sweep stands: STUDY=sweep, ARGS=follow=true keeps it on screen
 	$(RUN) rm_selection.status study=$(STUDY) $(ARGS)
+
+dashboards: STUDY = sweep
+dashboards: install  ## a W&B workspace and report of a study, without a key as files: STUDY=sweep
+	$(RUN) rm_selection.dashboards study=$(STUDY) $(ARGS)
+
+sync: STUDY = sweep
+sync: KEPT = $(wildcard outputs/$(STUDY)/*/*/wandb/offline-run-*)
+sync: install  ## send W&B the runs of a study that were kept offline: STUDY=sweep
+	@test -n "$(KEPT)" || { echo "error: outputs/$(STUDY) keeps no offline run; name a study that does: make sync STUDY=NAME"; exit 2; }
+	.venv/bin/wandb sync $(KEPT)
 
 gpu: export CUDA_VISIBLE_DEVICES ?= 0
 gpu: install  ## on a machine with CUDA: its tests, and 1B and 7B shapes beside stock TRL

@@ -22,6 +22,7 @@ ValueError
     │   └── OutOfMemoryError    the device has too little memory
     ├── MeasurementError    a feature of a base cannot be measured
     ├── PushError           a finished model could not be uploaded; it is still where it was saved
+    ├── PublishError        dashboards could not be put on W&B; their specification is still in its files
     └── FitError            a statistic cannot be estimated from these data, and why
 """
 
@@ -63,6 +64,10 @@ class MeasurementError(SelectionError):
 
 class PushError(SelectionError):
     """A finished model could not be uploaded; it is still where it was saved."""
+
+
+class PublishError(SelectionError):
+    """Dashboards could not be put on W&B; their specification is still in its files."""
 
 
 class FitError(SelectionError):

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from rm_selection import config, train
 from rm_selection.config import entry_point, typed
+from rm_selection.dashboards_settings import DashboardsConfig
 from rm_selection.errors import ConfigError, FitError
 from rm_selection.jobs import Refusals
 from rm_selection.measure_settings import MeasureConfig
@@ -21,6 +22,7 @@ from rm_selection.throughput_settings import ThroughputConfig
 from rm_selection.train_settings import EvaluateConfig, TrainConfig
 
 SCHEMAS = {
+    "dashboards": DashboardsConfig,
     "evaluate": EvaluateConfig,
     "measure": MeasureConfig,
     "microcosm": BuildConfig,
