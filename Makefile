@@ -5,7 +5,7 @@ WORLD  ?= 1
 RUN    := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test study published recommend report microcosm stages bench sweep status dashboards sync gpu clean
+.PHONY: help install check test test-slurm test-ray study published recommend report microcosm stages bench sweep status dashboards sync gpu clean
 
 help:  ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,16 @@ check: install  ## lint, format and types
 
 test: install  ## run the tests
 	$(RUN) pytest
+
+.venv/slurm .venv/ray: .venv/installed
+	@.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(@F)]'
+	@touch $@
+
+test-slurm: .venv/slurm  ## as root on Debian with slurm-wlm and munge: sweeps on a real Slurm of one node
+	$(RUN) pytest --no-cov tests/on_slurm
+
+test-ray: .venv/ray  ## sweeps on a real ray cluster of two nodes on this machine, where nobody can reach it
+	unshare --map-root-user --net sh -c 'ip link set lo up && exec $(RUN) pytest --no-cov tests/on_ray'
 
 study: published recommend report microcosm  ## the whole answer: tables, ranking, report; then the study on a small world
 

@@ -20,6 +20,7 @@ ValueError
     │   ├── DivergedError       the loss ended far above where it began
     │   ├── RewardFunctionError a function that verifies answers raised, or gave what is no number
     │   └── OutOfMemoryError    the device has too little memory
+    ├── JobLostError        a job of a sweep ended without a result: its worker was killed
     ├── MeasurementError    a feature of a base cannot be measured
     ├── PushError           a finished model could not be uploaded; it is still where it was saved
     ├── PublishError        dashboards could not be put on W&B; their specification is still in its files
@@ -56,6 +57,10 @@ class RunError(SelectionError):
 
 class StudyError(SelectionError):
     """A study folder lacks what a command needs."""
+
+
+class JobLostError(SelectionError):
+    """A job of a sweep ended without a result: its worker was killed."""
 
 
 class MeasurementError(SelectionError):
