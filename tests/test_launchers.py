@@ -15,6 +15,7 @@ from rm_selection.errors import ConfigError, FitError
 from rm_selection.jobs import Refusals
 from rm_selection.launchers import on_ray, on_slurm
 from rm_selection.launchers.job import Job, Lost, gpus_of, settled
+from rm_selection.launchers.names import keep_ours
 from rm_selection.launchers.settings import RaySettings, SlurmSettings
 
 GIVEN = OmegaConf.merge(OmegaConf.load(config.CONF / "hydra" / "launcher" / "slurm.yaml"), {"folder": "logs"})
@@ -127,5 +128,5 @@ def test_a_result_that_is_seen_late_is_waited_for(queue, tmp_path, monkeypatch):
 
 def test_a_plugin_with_the_name_of_one_of_our_launchers_does_not_change_it():
     ConfigStore.instance().store(group="hydra/launcher", name="joblib", node={"n_jobs": 1, "_target_": "other"})
-    config._own_launchers()
+    keep_ours(config.CONF)
     assert not {"joblib.yaml", "ray.yaml", "slurm.yaml"} & set(ConfigStore.instance().repo["hydra"]["launcher"])
