@@ -9,7 +9,7 @@ from hydra.core.plugins import Plugins
 
 
 def keep_ours(conf: Path) -> None:
-    """Take out of Hydra's store what is called as a file of conf/hydra/launcher, since Hydra would lay it under ours."""
+    """Take out of Hydra's store what is called as a file of conf/hydra/launcher; Hydra would lay it under ours."""
     Plugins.instance()  # has whatever is installed put itself into the store
     theirs = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
     for path in (conf / "hydra" / "launcher").glob("*.yaml"):
