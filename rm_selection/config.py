@@ -69,10 +69,11 @@ def _run(name: str, schema: type[T], task: Callable[[T], None]) -> None:
 
     from rm_selection import sweeps
     from rm_selection.jobs import refusals
+    from rm_selection.launchers.names import keep_ours
 
     # argparse refuses settings on both sides of -m, so it goes first
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
-    _own_launchers()
+    keep_ours(CONF)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors reach us instead of being printed by Hydra
 
     def job(config: DictConfig) -> None:
@@ -92,17 +93,6 @@ def _run(name: str, schema: type[T], task: Callable[[T], None]) -> None:
     except PermissionError as error:  # Hydra's record of a sweep, or what no task foresaw
         where = f"{error.filename} cannot be read or written ({error.strerror})"
         raise SelectionError(f"{where}; check its permissions, or choose another with output=") from error
-
-
-def _own_launchers() -> None:
-    """Take out of Hydra's store what plugins call as we call our launchers, which it would lay under conf/."""
-    from hydra.core.config_store import ConfigStore
-    from hydra.core.plugins import Plugins
-
-    Plugins.instance()  # has whatever is installed put itself into the store
-    theirs = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
-    for path in (CONF / "hydra" / "launcher").glob("*.yaml"):
-        theirs.pop(path.name, None)
 
 
 def _check_choices(choices: Mapping[str, Any], schema: type[Any]) -> None:

@@ -1,5 +1,6 @@
 """What the launchers share, and how they wait for Slurm; the engines themselves: tests/on_slurm, tests/on_ray."""
 
+import os
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,11 +11,12 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from rm_selection import config
-from rm_selection.errors import FitError
+from rm_selection.errors import ConfigError, FitError
 from rm_selection.jobs import Refusals
-from rm_selection.launchers import on_slurm
+from rm_selection.launchers import on_ray, on_slurm
 from rm_selection.launchers.job import Job, Lost, gpus_of, settled
-from rm_selection.launchers.settings import SlurmSettings
+from rm_selection.launchers.names import keep_ours
+from rm_selection.launchers.settings import RaySettings, SlurmSettings
 
 GIVEN = OmegaConf.merge(OmegaConf.load(config.CONF / "hydra" / "launcher" / "slurm.yaml"), {"folder": "logs"})
 SETTINGS = config.typed(SlurmSettings, OmegaConf.masked_copy(GIVEN, [key for key in GIVEN if key != "_target_"]))
@@ -66,6 +68,22 @@ def test_slurm_may_start_a_job_again_and_gives_no_gpu_that_is_not_asked_for():
     assert on_slurm._parameters(SETTINGS, gpus=1)["gpus_per_node"] == 1
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere"])
+def test_a_ray_cluster_that_does_not_answer_is_told_before_ray_waits_for_it(address):
+    ray = SimpleNamespace(is_initialized=lambda: False, init=lambda **_: pytest.fail("ray was asked"))
+    with pytest.raises(ConfigError, match=f"no ray cluster answers at hydra.launcher.address={address} "):
+        on_ray._connect(ray, RaySettings(address=address, gpus=None, cpus=1, retries=0, init={}))
+
+
+def test_without_an_address_ray_starts_here_and_tells_nobody(monkeypatch):
+    monkeypatch.setattr(os, "environ", {})
+    given = {}
+    ray = SimpleNamespace(is_initialized=lambda: False, init=lambda **words: given.update(words))
+    on_ray._connect(ray, RaySettings(address=None, gpus=None, cpus=1, retries=0, init={"num_cpus": 2}))
+    assert given == {"address": "local", "include_dashboard": False, "num_cpus": 2}
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
 @pytest.fixture
 def queue(tmp_path, monkeypatch):
     """A squeue that answers as told, and jobs whose results are files."""
@@ -110,5 +128,5 @@ def test_a_result_that_is_seen_late_is_waited_for(queue, tmp_path, monkeypatch):
 
 def test_a_plugin_with_the_name_of_one_of_our_launchers_does_not_change_it():
     ConfigStore.instance().store(group="hydra/launcher", name="joblib", node={"n_jobs": 1, "_target_": "other"})
-    config._own_launchers()
+    keep_ours(config.CONF)
     assert not {"joblib.yaml", "ray.yaml", "slurm.yaml"} & set(ConfigStore.instance().repo["hydra"]["launcher"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,15 +38,29 @@ def _connect(ray: Any, settings: RaySettings) -> None:
     given: dict[str, Any] = {"address": settings.address}
     if settings.address is None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # ray would report to its makers
-        given = {"include_dashboard": False}
+        given = {"address": "local", "include_dashboard": False}  # whatever RAY_ADDRESS says
     try:
+        _knock(settings.address)
         ray.init(**given | settings.init)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().split("\n")[0]
         raise ConfigError(
             f"no ray cluster answers at hydra.launcher.address={settings.address} ({first}); start one with"
             " `ray start --head`, or leave the address out to start ray on this machine"
         ) from error
+
+
+def _knock(address: str | None) -> None:
+    """Make sure that somebody listens at host:port, for which ray would wait for minutes.
+
+    Raises:
+        OSError: nobody does.
+        ValueError: it is no address.
+    """
+    if address in (None, "auto", "local") or "://" in str(address):
+        return
+    host, _, port = str(address).rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=20).close()
 
 
 def _call(job: Job) -> JobReturn:
