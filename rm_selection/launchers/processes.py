@@ -43,9 +43,9 @@ class Worker:
         self.end()
         self.executor = self._new()
 
-    def end(self) -> None:
-        """Kill the process."""
-        self.executor.shutdown(wait=True, kill_workers=True)
+    def end(self, kill: bool = True) -> None:
+        """Kill the process, or let it put its things away first."""
+        self.executor.shutdown(wait=True, kill_workers=kill)
 
     def _new(self) -> Any:
         return ProcessPoolExecutor(max_workers=1, env=self.environment)
@@ -55,14 +55,17 @@ def run(jobs: Sequence[Job], settings: ProcessSettings) -> list[Result]:
     """The result of each job; one whose worker was killed starts again `retries` times."""
     count = min(effective_n_jobs(settings.n_jobs), len(jobs))
     workers = [Worker(max(1, cpu_count() // count)) for _ in range(count)]
+    done = False
     try:
         with warnings.catch_warnings():
             # loky replaces a worker that has grown by 300 MB, as one does that loads torch for its second job
             warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
-            return _results(jobs, workers, settings.retries)
+            found = _results(jobs, workers, settings.retries)
+        done = True
+        return found
     finally:
         for worker in workers:
-            worker.end()
+            worker.end(kill=not done)
 
 
 def _results(jobs: Sequence[Job], idle: list[Worker], retries: int) -> list[Result]:
