@@ -5,7 +5,7 @@ WORLD  ?= 1
 RUN    := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test study published recommend report microcosm stages bench sweep status gpu clean
+.PHONY: help install check test study published recommend report microcosm stages bench sweep status share gpu clean
 
 help:  ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,9 @@ sweep: install  ## train and score a reward model from each base: BASES=llama3,q
 status: STUDY = sweep
 status: install  ## where a sweep stands: STUDY=sweep, ARGS=follow=true keeps it on screen
 	$(RUN) rm_selection.status study=$(STUDY) $(ARGS)
+
+share: install  ## write a study's results as a folder for others: STUDY=NAME, ARGS='to=FOLDER'
+	$(RUN) rm_selection.share study=$(STUDY) $(ARGS)
 
 gpu: export CUDA_VISIBLE_DEVICES ?= 0
 gpu: install  ## on a machine with CUDA: its tests, and 1B and 7B shapes beside stock TRL
