@@ -5,7 +5,7 @@ WORLD  ?= 1
 RUN    := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test study published recommend report microcosm stages bench sweep status share gpu clean
+.PHONY: help install check test test-slurm test-ray study published recommend report microcosm stages bench sweep status dashboards sync share gpu clean
 
 help:  ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,16 @@ check: install  ## lint, format and types
 
 test: install  ## run the tests
 	$(RUN) pytest
+
+.venv/slurm .venv/ray: .venv/installed
+	@.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(@F)]'
+	@touch $@
+
+test-slurm: .venv/slurm  ## as root on Debian with slurm-wlm and munge: sweeps on a real Slurm of one node
+	$(RUN) pytest --no-cov tests/on_slurm
+
+test-ray: .venv/ray  ## sweeps on a real ray cluster of two nodes on this machine, where nobody can reach it
+	unshare --map-root-user --net sh -c 'ip link set lo up && exec $(RUN) pytest --no-cov tests/on_ray'
 
 study: published recommend report microcosm  ## the whole answer: tables, ranking, report; then the study on a small world
 
@@ -71,8 +81,19 @@ status: STUDY = sweep
 status: install  ## where a sweep stands: STUDY=sweep, ARGS=follow=true keeps it on screen
 	$(RUN) rm_selection.status study=$(STUDY) $(ARGS)
 
-share: install  ## write a study's results as a folder for others: STUDY=NAME, ARGS='to=FOLDER'
+share: STUDY = sweep
+share: install  ## write a study's results as a folder for others: STUDY=sweep, ARGS=to=FOLDER
 	$(RUN) rm_selection.share study=$(STUDY) $(ARGS)
+
+dashboards: STUDY = sweep
+dashboards: install  ## a W&B workspace and report of a study, without a key as files: STUDY=sweep
+	$(RUN) rm_selection.dashboards study=$(STUDY) $(ARGS)
+
+sync: STUDY = sweep
+sync: KEPT = $(wildcard outputs/$(STUDY)/*/*/wandb/offline-run-*)
+sync: install  ## send W&B the runs of a study that were kept offline: STUDY=sweep
+	@test -n "$(KEPT)" || { echo "error: outputs/$(STUDY) keeps no offline run; name a study that does: make sync STUDY=NAME"; exit 2; }
+	.venv/bin/wandb sync $(KEPT)
 
 gpu: export CUDA_VISIBLE_DEVICES ?= 0
 gpu: install  ## on a machine with CUDA: its tests, and 1B and 7B shapes beside stock TRL

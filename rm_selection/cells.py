@@ -157,5 +157,6 @@ def _mirror(settings: TrainConfig, checkpoint: Checkpoint, folder: Path, record:
     size = "unknown size" if checkpoint.params_b is None else f"{checkpoint.params_b:g}B"
     tags = [checkpoint.family, size, checkpoint.stage, settings.objective.name, settings.dataset.name]
     mode, project = settings.tracking.mode, settings.tracking.project
-    about = dict(record["settings"]) | {"base": checkpoint.base, "stage": checkpoint.stage, "seed": settings.seed}
+    known = {name: getattr(checkpoint, name) for name in ("base", "stage", "family", "params_b")}
+    about = dict(record["settings"]) | known | {"seed": settings.seed}
     return tracker(mode, project, settings.study, str(record["run_id"]), tags, about, folder)

@@ -69,9 +69,11 @@ def _run(name: str, schema: type[T], task: Callable[[T], None]) -> None:
 
     from rm_selection import sweeps
     from rm_selection.jobs import refusals
+    from rm_selection.launchers.names import keep_ours
 
     # argparse refuses settings on both sides of -m, so it goes first
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
+    keep_ours(CONF)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors reach us instead of being printed by Hydra
 
     def job(config: DictConfig) -> None:

@@ -20,8 +20,10 @@ ValueError
     │   ├── DivergedError       the loss ended far above where it began
     │   ├── RewardFunctionError a function that verifies answers raised, or gave what is no number
     │   └── OutOfMemoryError    the device has too little memory
+    ├── JobLostError        a job of a sweep ended without a result: its worker was killed
     ├── MeasurementError    a feature of a base cannot be measured
     ├── PushError           a finished model could not be uploaded; it is still where it was saved
+    ├── PublishError        dashboards could not be put on W&B; their specification is still in its files
     └── FitError            a statistic cannot be estimated from these data, and why
 """
 
@@ -57,12 +59,20 @@ class StudyError(SelectionError):
     """A study folder lacks what a command needs."""
 
 
+class JobLostError(SelectionError):
+    """A job of a sweep ended without a result: its worker was killed."""
+
+
 class MeasurementError(SelectionError):
     """A feature of a base cannot be measured."""
 
 
 class PushError(SelectionError):
     """A finished model could not be uploaded; it is still where it was saved."""
+
+
+class PublishError(SelectionError):
+    """Dashboards could not be put on W&B; their specification is still in its files."""
 
 
 class FitError(SelectionError):

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from rm_selection.analysis import measured_frame
 from rm_selection.analysis.accuracy import accuracy
 from rm_selection.analysis.balanced_ridge import FEATURE_SETS, BalancedRidge, FeatureSets
 from rm_selection.analysis.intervals import half_width, nested
-from rm_selection.analysis.measurement import total_error
+from rm_selection.analysis.measurement import normal_interval, total_error
 from rm_selection.study_tables import Study
 from rm_selection.tables import joined
 
@@ -93,7 +94,7 @@ def own(study: Study, objective: str) -> tuple[pd.DataFrame, Evidence, list[str]
         "what was measured of them",
         "hours of one run on the device of its record",
         *found,
-        (*study.told, *_on_stages(study, objective)),
+        (*study.told, *_on_ties(frame, study.runs[objective]), *_on_stages(study, objective)),
     )
     left_out = len(everyone) - len(frame) if shortage else 0
     warning = f"{left_out} checkpoints without a reward model are not ranked: {shortage}."
@@ -108,6 +109,25 @@ def _on_stages(study: Study, objective: str) -> tuple[str, ...]:
     from rm_selection.analysis import stage_choice  # it needs scipy, which takes its time
 
     return tuple(stage_choice.sentences(stage_choice.choices(staged, study.answers), objective))
+
+
+def _on_ties(frame: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
+    """Which measured checkpoints seeds and pairs may have put behind the first: another seed is worth it for these."""
+    ranked = frame.sort_values(["score", "model"], ascending=[False, True])
+    first, others = ranked.iloc[0], ranked.iloc[1:]
+    if others.empty:
+        return []
+    _, reach = normal_interval(0.0, np.hypot(others["error"].to_numpy(float), float(first["error"])))
+    tied = others[(first["score"] - others["score"]).to_numpy(float) <= reach]
+    if tied.empty:
+        return [f"No other measured checkpoint is within what seeds and pairs explain of {first['model']}."]
+    bases = list(dict.fromkeys(name.partition("@")[0] for name in (first["model"], *tied["model"])))
+    names = ", ".join(tied["model"].head(8)) + (f" and {len(tied) - 8} more" if len(tied) > 8 else "")
+    seed = int(runs["seed"].max()) + 1
+    return [
+        f"Tied with {first['model']}, for all that seeds and pairs tell: {names}. More seeds are worth it for these "
+        f"alone: the same training with base={','.join(bases)} seed={seed}."
+    ]
 
 
 def training_hours(params_b: pd.Series, objective: str) -> pd.Series:

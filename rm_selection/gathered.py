@@ -29,17 +29,22 @@ class Gathered:
     """The records of a study and of folders of others.
 
     runs: finished reward models, settings as `alike.protocol` tells them. features: finished measurements.
-    stages: those that were made, as `stage_tables.made`. others: where records come from that are not of the study, by
+    stages: those that others made, as `stage_tables.made`. others: where records come from that are not the study's, by
     run_id. mixes: whether runs that were made in different ways may share a table. counts: of each source, its records.
     """
 
     folder: Path
     runs: Sequence[Record]
     features: Sequence[Record]
-    stages: pd.DataFrame
+    stages: Sequence[pd.DataFrame] = ()
     others: Mapping[str, Shared] = field(default_factory=dict)
     mixes: bool = False
     counts: Sequence[Mapping[str, Any]] = ()
+
+    def made(self) -> pd.DataFrame:
+        """The stages that were made, as `stage_tables.made`."""
+        found = [stage_tables.made(self.folder), *self.stages]
+        return pd.concat([one for one in found if len(one)] or found[:1]).drop_duplicates(ignore_index=True)
 
     def pairs(self, run_id: str) -> pd.DataFrame:
         """The pairs that a run scored.
@@ -77,7 +82,7 @@ def gathered(folder: Path, results: Sequence[str | Path] = (), mixes: bool = Fal
         TableError: a folder of others is absent or damaged.
         StudyError: the same run has other figures in two places, or a checkpoint is another one there.
     """
-    own = Shared(folder, records_of.records(folder), records_of.records(folder, "features"), stage_tables.made(folder))
+    own = Shared(folder, records_of.records(folder), records_of.records(folder, "features"), pd.DataFrame())
     shared = [own, *(read(Path(one)) for one in results)]
     runs, places = _once(shared, "runs")
     features, others = _once(shared, "features")
@@ -86,7 +91,7 @@ def gathered(folder: Path, results: Sequence[str | Path] = (), mixes: bool = Fal
         folder,
         runs,
         features,
-        pd.concat([one.stages for one in shared if len(one.stages)] or [own.stages]).drop_duplicates(ignore_index=True),
+        [one.stages for one in shared[1:]],
         {run_id: one for run_id, one in places.items() if one is not own},
         mixes,
         [_counted(one, OWN if one is own else str(one.folder)) for one in shared] if results else (),
@@ -128,7 +133,7 @@ def _names(record: Record) -> list[str]:
     """What a record goes by; a run's name stands for the paths of its data too, what its protocol does not."""
     if "values" in record:
         return [record["run_id"]]
-    cell = {"model": record["checkpoint"]["name"], "seed": record["provenance"]["seed"]}
+    cell = {name: record["checkpoint"][name] for name in ("base", "stage")} | {"seed": record["provenance"]["seed"]}
     return [record["run_id"], records_of.digest(cell | {"settings": record["settings"]})]
 
 
@@ -136,10 +141,10 @@ def _check_same(first: tuple[Record, Shared], second: tuple[Record, Shared]) -> 
     (one, here), (two, there) = first, second
     if found := alike.difference(_told(one), _told(two)):
         name, value, other = found
+        way = "leave one of the two folders out, and give two bases that are both called local their own base.name"
         raise StudyError(
             f"the same run is told in two ways: {name} is {value} in {one['run_id']} of {here.folder} and {other} in "
-            f"{two['run_id']} of {there.folder}; leave one of the two folders out, and give two bases that are both "
-            "called local their own base.name"
+            f"{two['run_id']} of {there.folder}; {'remove one of them' if here is there else way}"
         )
 
 

@@ -58,7 +58,7 @@ def study(known: Gathered, evaluation: str | None = None) -> Study:
     told = [f"{row['source']}: {row['runs']} runs, {row['measurements']} measurements." for row in known.counts]
     unlike = sources[sources["unlike"] != ""].to_dict("records") if len(sources) else []
     beware = [f"the runs of {row['source']} were made otherwise, {row['unlike']}." for row in unlike]
-    return Study(trained, features(known), costs(known), right, known.stages, sources, told, beware)
+    return Study(trained, features(known), costs(known), right, known.made(), sources, told, beware)
 
 
 def features(known: Gathered) -> pd.DataFrame:

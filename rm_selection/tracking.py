@@ -125,7 +125,7 @@ def tracker(
     os.environ.setdefault("WANDB_DATA_DIR", os.fspath(folder))  # what sync needs later stays with the run
     import wandb
 
-    online = mode == "auto" and _has_key() and _reachable()
+    online = mode == "auto" and has_key() and reachable()
     run = wandb.init(
         project=project,
         group=study,
@@ -182,20 +182,23 @@ def _wandb_id(study: str, run_id: str) -> str:
     return hashlib.sha256(f"{study}/{run_id}".encode()).hexdigest()[:16]
 
 
-def _server() -> str:
+def server() -> str:
+    """Address of W&B's server: the public one, or that of WANDB_BASE_URL."""
     return os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
 
 
-def _has_key() -> bool:
+def has_key() -> bool:
+    """Whether there is a key for the server, in WANDB_API_KEY or where `wandb login` leaves it."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    host = urlparse(_server()).hostname or ""
+    host = urlparse(server()).hostname or ""
     return netrc.is_file() and host in netrc.read_text(encoding="utf-8", errors="replace")
 
 
-def _reachable() -> bool:
-    url = urlparse(_server())
+def reachable() -> bool:
+    """Whether the server can be connected to within PATIENCE."""
+    url = urlparse(server())
     port = url.port or (80 if url.scheme == "http" else 443)
     try:
         with socket.create_connection((url.hostname or "", port), timeout=PATIENCE):

@@ -196,10 +196,9 @@ class Work:
         )
 
     def _log(self, line: dict[str, float]) -> None:
-        rate = line["rate"]
-        self.mirror.log(
-            {f"rate {rate:g}/{name}": value for name, value in line.items() if name not in ("rate", "step")}
-        )
+        """Mirror a line; rates are trained one after the other, so their curves share no axis but `step`."""
+        named = {f"rate {line['rate']:g}/{name}": value for name, value in line.items() if name not in ("rate", "step")}
+        self.mirror.log({"step": line["step"]} | named)
 
 
 def _told(read: Read[Any]) -> dict[str, Any]:

@@ -131,6 +131,12 @@ def test_a_task_without_data_is_missing_and_the_rest_goes_on(tiny, tmp_path):
         measure(tiny, tmp_path / "tasks", tmp_path / "place")
 
 
+def test_why_a_task_failed_says_what_kind_of_failure_it_was():
+    assert benchmarks.reason(KeyError("few")) == "KeyError 'few'"
+    assert benchmarks.reason(ValueError()) == "ValueError"
+    assert benchmarks.reason(ValueError("*** no\nsuch  split ***")) == "no such split"
+
+
 def test_a_folder_without_tasks_is_refused(tiny, tmp_path):
     with pytest.raises(MeasurementError, match="holds no task of lm-evaluation-harness"):
         measure(tiny, tmp_path, tmp_path / "place")

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from rm_selection import config, train
 from rm_selection.config import entry_point, typed
+from rm_selection.dashboards_settings import DashboardsConfig
 from rm_selection.errors import ConfigError, FitError
 from rm_selection.jobs import Refusals
 from rm_selection.measure_settings import MeasureConfig
@@ -21,6 +22,7 @@ from rm_selection.throughput_settings import ThroughputConfig
 from rm_selection.train_settings import EvaluateConfig, TrainConfig
 
 SCHEMAS = {
+    "dashboards": DashboardsConfig,
     "evaluate": EvaluateConfig,
     "measure": MeasureConfig,
     "microcosm": BuildConfig,
@@ -248,9 +250,11 @@ def test_a_refused_job_of_a_sweep_does_not_stop_the_others(call):
 
 @entry_point("regress", RegressConfig)
 def worker(settings: RegressConfig) -> None:
-    """Leave the number of this process; be killed at one seed, be refused at others."""
+    """Leave the number of this process; be killed at two seeds, at one of them once; be refused at others."""
     (settings.folder / f"{settings.seed}.pid").write_text(str(os.getpid()))
-    if settings.seed == 13:
+    once = settings.folder / "12.killed"
+    if settings.seed == 13 or (settings.seed == 12 and not once.is_file()):
+        once.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     if settings.seed > 13:
         raise FitError(f"{settings.seed} cannot be fitted")
@@ -260,8 +264,8 @@ def worker(settings: RegressConfig) -> None:
 def workers(monkeypatch, tmp_path, capfd):
     """Sweep the seeds in two worker processes; returns the exit code, the error stream and the processes' numbers."""
 
-    def run(seeds: str) -> tuple[int, list[str], set[str]]:
-        launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    def run(seeds: str, *launcher: str) -> tuple[int, list[str], set[str]]:
+        launcher = launcher or ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
         monkeypatch.setattr(sys, "argv", ["regress", "-m", f"output={tmp_path}", f"seed={seeds}", *launcher])
         code = 0
         try:
@@ -282,10 +286,44 @@ def test_worker_processes_are_used_again_and_their_refusals_come_back_in_order(w
     assert 1 <= len(processes - {str(os.getpid())}) <= 2
 
 
-def test_a_killed_worker_is_told_in_one_sentence(workers):
-    code, told, _ = workers("13,1")
+def test_a_killed_worker_costs_its_job_only_which_is_named(workers, tmp_path):
+    """It is killed at its second and third start as well; the others are done, and a refusal keeps its place."""
+    code, told, _ = workers("1,13,2,14,3,4")
+    assert (code, told[-3]) == (2, "error: 2 jobs failed:")
+    assert told[-2].startswith("seed=13 was lost: its worker process was killed 3 times (SIGKILL), maybe for want of")
+    assert told[-2].endswith("; give the same command again to go on with it")
+    assert told[-1] == "14 cannot be fitted"
+    assert {path.stem for path in tmp_path.rglob("*.pid")} == {"1", "2", "3", "4", "13", "14"}
+
+
+def test_a_job_whose_worker_was_killed_once_is_done_at_its_next_start(workers, tmp_path):
+    code, told, processes = workers("12,1")
+    assert (code, told) == (0, [])
+    assert (tmp_path / "published" / "12.killed").is_file()
+    assert len(processes) == 2
+
+
+def test_an_engine_that_is_not_installed_is_told_in_one_sentence(workers, monkeypatch):
+    for name, package in (("ray", "ray"), ("slurm", "submitit")):
+        monkeypatch.setitem(sys.modules, package, None)
+        code, told, _ = workers("1,2", f"hydra/launcher={name}")
+        start = f"error: hydra/launcher={name} needs {package}, which is not installed; pip install"
+        assert (code, told) == (2, [f"{start} 'rm-selection[{name}]'"])
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("joblib", "n_jobs=0", "n_jobs=0 is not allowed; give 1 or more, or -1 for one process a core"),
+        ("joblib", "retries=-1", "retries=-1 is not allowed; give a whole number from 0"),
+        ("ray", "cpus=0", "cpus=0 is not allowed; give a whole number from 1"),
+        ("slurm", "minutes=long", "minutes is not valid: Value 'long' of type 'str' could not be converted to Integer"),
+    ],
+)
+def test_a_launchers_settings_are_checked(workers, name, change, message):
+    code, told, _ = workers("1,2", f"hydra/launcher={name}", f"hydra.launcher.{change}")
     assert code == 2
-    assert told[-1].startswith("error: a worker process was killed (SIGKILL), maybe for want of memory, which ended")
+    assert told[-1].startswith(f"error: hydra.launcher.{message}")
 
 
 def test_a_job_on_a_machine_without_the_starting_processs_folder_raises_its_refusal(tmp_path):

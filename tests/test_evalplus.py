@@ -35,13 +35,13 @@ elif words[:2] == ["-m", "evalplus.evaluate"]:
     if (here / "silent").exists():
         sys.exit()
     if (here / "fails").exists():
-        sys.exit("CUDA is out of memory")
+        sys.exit((here / "fails").read_text())
     kind = {{"humaneval": "HumanEval", "mbpp": "Mbpp"}}[options["--dataset"]]
     out = Path(options["--root"], options["--dataset"])
     out.mkdir(parents=True)
     answer = lambda plus: [{{"base_status": "pass", "plus_status": plus}}]
     tasks = {{f"{{kind}}/{{i}}": answer("pass" if i < 3 else "fail") for i in range(4)}}
-    (out / "model_hf_temp_0.0_eval_results.json").write_text(json.dumps({{"eval": tasks}}))
+    (out / "model_hf_temp_0.0_eval_results.json").write_text(json.dumps({{"hash": "fe585eb4df8c88d8", "eval": tasks}}))
 else:
     sys.exit("no such module")
 """
@@ -68,7 +68,8 @@ def place(folder: Path) -> Place:
 def test_it_is_run_greedily_on_the_weights_and_only_once(tiny, environment, tmp_path):
     found = evalplus.run(tiny, "humaneval", environment, place(tmp_path))
     assert {name: score.value for name, score in found.items()} == {"humaneval": 100, "humaneval_plus": 75}
-    assert found["humaneval_plus"].protocol.startswith("EvalPlus 0.3.1, humaneval, 0-shot, pass@1 on plus tests")
+    how = "0-shot, pass@1 on plus tests, temperature 0, problems fe585eb4"
+    assert found["humaneval_plus"].protocol == f"EvalPlus 0.3.1, humaneval, {how}"
     again = evalplus.run(tiny, "humaneval", environment, place(tmp_path))
     assert again == found
     (call,) = (environment / "bin" / "calls").read_text().splitlines()
@@ -77,8 +78,14 @@ def test_it_is_run_greedily_on_the_weights_and_only_once(tiny, environment, tmp_
 
 
 def test_its_own_words_are_told_when_it_fails(tiny, environment, tmp_path):
-    (environment / "bin" / "fails").touch()
-    with pytest.raises(MeasurementError, match=r"evalplus.evaluate failed: CUDA is out of memory"):
+    (environment / "bin" / "fails").write_text("CUDA is out of memory")
+    with pytest.raises(MeasurementError, match=r"evalplus.evaluate failed: CUDA is out of memory$"):
+        evalplus.run(tiny, "mbpp", environment, place(tmp_path))
+
+
+def test_without_a_network_it_is_told_how_to_give_it_its_problems(tiny, environment, tmp_path):
+    (environment / "bin" / "fails").write_text("urllib.error.URLError: <urlopen error Name or service not known>")
+    with pytest.raises(MeasurementError, match=r"not known>; it downloads its problems once.* MBPP_OVERRIDE_PATH"):
         evalplus.run(tiny, "mbpp", environment, place(tmp_path))
 
 
@@ -92,8 +99,10 @@ def test_the_environment_is_made_with_the_packages_that_load_the_base_here(tiny,
     monkeypatch.setattr(sys, "executable", str(environment / "bin" / "python"))
     found = evalplus.run(tiny, "mbpp", tmp_path / "new", place(tmp_path))
     assert found["mbpp_plus"].value == 75
-    ours = [f"{name}=={importlib.metadata.version(name).split('+')[0]}" for name in ("torch", "transformers")]
-    assert (tmp_path / "new" / "bin" / "installed").read_text().split() == ["evalplus==0.3.1", *ours]
+    names = ("torch", "transformers", "accelerate", "tiktoken")
+    ours = [f"{name}=={importlib.metadata.version(name).split('+')[0]}" for name in names]
+    installed = (tmp_path / "new" / "bin" / "installed").read_text().split()
+    assert installed == ["evalplus==0.3.1", *ours, "sentencepiece==0.2.1"]
 
 
 def test_weights_of_the_hub_are_those_of_the_commit_without_pickles(environment, tmp_path, monkeypatch):

@@ -86,9 +86,8 @@ def test_rows_that_differ_for_one_model_are_refused_until_one_is_named():
 def test_evalplus_answers_pass_plus_only_where_they_pass_base():
     found = of(HERE / "evalplus")
     assert found.values == pytest.approx({"humaneval": 60, "humaneval_plus": 40, "mbpp": 50, "mbpp_plus": 50})
-    assert found.protocols["mbpp_plus"] == (
-        "EvalPlus of unknown version, mbpp, 0-shot, pass@1 on plus tests, temperature 0"
-    )
+    how = "0-shot, pass@1 on plus tests, temperature 0, problems fe585eb4"
+    assert found.protocols["humaneval_plus"] == f"EvalPlus of unknown version, humaneval, {how}"
 
 
 def test_evalplus_of_old_layout():

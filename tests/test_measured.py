@@ -127,6 +127,21 @@ def test_a_base_that_was_only_measured_is_predicted(tmp_path):
     assert np.isnan(row["train_gpu_hours"])
 
 
+def test_more_seeds_are_proposed_for_those_alone_that_are_tied_with_the_first(tmp_path, capsys):
+    for place, scores in enumerate([(71.0, 71.6), (70.9, 71.5), (60.0, 60.6), (50.0, 50.6)]):
+        for seed, score in enumerate(scores, 1):
+            made_study.write(tmp_path / "mine", made_study.trained(place, "regression", seed, score))
+    assert command(recommend.main, tmp_path) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Tied with base00@pretrained, for all that seeds and pairs tell: base01@pretrained. More seeds" in out
+    assert "for these alone: the same training with base=base00,base01 seed=3." in out
+    made_study.write(tmp_path / "mine", made_study.trained(1, "regression", 1, 55.0))
+    made_study.write(tmp_path / "mine", made_study.trained(1, "regression", 2, 55.6))
+    assert command(recommend.main, tmp_path) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "No other measured checkpoint is within what seeds and pairs explain of base00@pretrained." in out
+
+
 def test_few_bases_are_ranked_by_their_scores_and_the_rest_is_noted(tmp_path, capsys):
     made_study.study(tmp_path / "mine", count=5, objectives=("regression",))
     (record,) = (tmp_path / "mine" / "runs").glob("base04*s1/run.json")

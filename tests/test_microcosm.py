@@ -82,6 +82,15 @@ def test_no_evaluation_pair_is_a_training_pair_and_reasoning_is_about_other_sums
     assert not {(one.question, one.good) for one in train} & {(one.question, one.good) for one in evaluation}
 
 
+def test_half_of_chat_is_about_topics_of_training_by_words_it_never_asks_about():
+    training = {one.question for one in drawn("train", False)}
+    asked = [one.question for one in drawn("evaluation", True) if one.kind == "chat"]
+    of_training = {word for topic in WORLD.topics[0::2] for word in topic}
+    share = sum(question.split()[-2] in of_training for question in asked) / len(asked)
+    assert 0.35 < share < 0.65
+    assert not training & set(asked)
+
+
 def test_right_answers_are_right_and_wrong_ones_wrong():
     for one in drawn("evaluation", True):
         if one.kind == "reasoning" and "plus" in one.good:

@@ -22,7 +22,7 @@ def test_the_configurations_are_those_of_the_checkout():
 
 def test_a_wheel_takes_the_configurations_into_the_package():
     wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert wheel == {"packages": ["rm_selection"], "force-include": {"conf": "rm_selection/conf"}}
+    assert wheel == {"packages": ["rm_selection", "hydra_plugins"], "force-include": {"conf": "rm_selection/conf"}}
 
 
 def test_an_installed_package_prefers_the_configurations_it_carries(tmp_path):

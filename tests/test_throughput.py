@@ -100,12 +100,11 @@ def test_lengths_alone_are_enough(run):
         "max_length=2048",
         "repeats=1",
         "limit=2",
-        "hardware.tokens_per_batch=100",
     )
     by = table.set_index(["task", "way"])
     assert set(table["data"]) == {"chat, 3 x 3 responses"}
-    assert by.loc[("score", "sorted"), "run"] <= by.loc[("score", "stock"), "run"] / 3
-    assert by.loc[("score", "shared"), "run"] < by.loc[("score", "sorted"), "run"]
+    assert by.loc[("score", "sorted"), "run"] < by.loc[("score", "stock"), "run"] / 2, "some of it is padding"
+    assert by.loc[("score", "shared"), "run"] < 1 / 3
     assert (table["mfu"] > 0).all()
     assert (table["peak_gib"] > 0.05).all()
     assert "repeat 1 of 1: train, stock" in said

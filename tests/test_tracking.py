@@ -121,7 +121,7 @@ def test_a_resumed_run_continues_under_the_same_id():
 
 def test_a_key_without_a_network_is_kept_offline_at_once(monkeypatch):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    assert not tracking._reachable()
+    assert not tracking.reachable()
 
 
 @pytest.mark.parametrize("value", [{"a": [str(Path.home())]}, str(Path.home() / "x"), [{"deep": str(Path.home())}]])

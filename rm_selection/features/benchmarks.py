@@ -161,5 +161,7 @@ def files_hash(folder: Path) -> str:
 
 def reason(error: BaseException) -> str:
     """Why a task could not be run, in a line."""
-    text = " ".join(str(error).split()).strip("* ") or type(error).__name__  # some frame theirs with stars
+    text = " ".join(str(error).split()).strip("* ")  # some frame theirs with stars
+    if not text or isinstance(error, KeyError):  # which says the key alone
+        text = f"{type(error).__name__} {text}".strip()
     return text if len(text) <= 300 else f"{text[:300]}..."

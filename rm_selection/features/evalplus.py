@@ -21,6 +21,10 @@ from rm_selection.features.import_evalplus import read
 from rm_selection.features.scores import Score
 
 VERSION = "0.3.1"
+# EvalPlus loads a base with a device map and its slow tokenizer, but does not ask for what that takes. Versions are
+# ours, but for sentencepiece: newer ones refuse the protobuf 5 that EvalPlus's other backends hold.
+LIKE_OURS = ("torch", "transformers", "accelerate", "tiktoken")
+SENTENCEPIECE = "sentencepiece==0.2.1"
 _ASK = "import importlib.metadata as m; print(m.version('evalplus'))"
 
 
@@ -49,7 +53,7 @@ def run(checkpoint: Checkpoint, dataset: str, environment: Path, place: Place) -
         root.mkdir(parents=True, exist_ok=True)
         what = ["--model", _model(checkpoint), "--dataset", dataset, "--root", str(root)]
         how = ["--backend", "hf", "--greedy", "--dtype", dtype]
-        said = _call([str(python), "-m", "evalplus.evaluate", *what, *how], root)
+        said = _evaluate([str(python), "-m", "evalplus.evaluate", *what, *how], dataset, root)
         if not (done := _results(root, dataset)):
             raise MeasurementError(f"EvalPlus wrote no results of {dataset} below {root}: {said}")
     try:
@@ -57,6 +61,17 @@ def run(checkpoint: Checkpoint, dataset: str, environment: Path, place: Place) -
     except ValueError as error:
         raise MeasurementError(f"{done} is no JSON ({error}); remove it to evaluate again") from error
     return read(done, data, version)
+
+
+def _evaluate(command: list[str], dataset: str, root: Path) -> str:
+    """Run EvalPlus; the last line it said."""
+    try:
+        return _call(command, root)
+    except MeasurementError as error:
+        if "urllib.error" not in str(error):
+            raise
+        way = f"it downloads its problems once; give it a network, or their file as {dataset.upper()}_OVERRIDE_PATH"
+        raise MeasurementError(f"{error}; {way}") from error
 
 
 def _results(root: Path, dataset: str) -> Path | None:
@@ -84,16 +99,17 @@ def _version(python: Path) -> str | None:
 
 
 def _make(environment: Path, python: Path) -> str:
-    """Make the environment, with the torch and transformers that load the base here too."""
-    ours = [f"{name}=={importlib.metadata.version(name).split('+')[0]}" for name in ("torch", "transformers")]
-    install = [str(python), "-m", "pip", "install", f"evalplus=={VERSION}", *ours]
+    """Make the environment, with the packages that load the base here too."""
+    ours = [f"{name}=={importlib.metadata.version(name).split('+')[0]}" for name in LIKE_OURS]
+    packages = [f"evalplus=={VERSION}", *ours, SENTENCEPIECE]
+    install = [str(python), "-m", "pip", "install", *packages]
     for command in ([sys.executable, "-m", "venv", str(environment)], install):
         try:
             _call(command)
         except MeasurementError as error:
             raise MeasurementError(
                 f"the environment of EvalPlus in {environment} cannot be made ({error}); "
-                f"make it yourself: python -m venv {environment}, then pip install evalplus=={VERSION} {' '.join(ours)}"
+                f"make it yourself: python -m venv {environment}, then pip install {' '.join(packages)}"
             ) from error
     return VERSION
 

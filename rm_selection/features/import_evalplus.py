@@ -82,7 +82,8 @@ def read(file: Path, data: Mapping[str, Any], version: str = "of unknown version
             if None in passed:
                 continue  # evaluated on the base tests only
             value = 100 * fmean(float(share) for share in passed if share is not None)
-            protocol = f"EvalPlus {version}, {dataset}, 0-shot, pass@1 on {row.metric} tests{_temperature(file)}"
+            how = f"pass@1 on {row.metric} tests{_temperature(file)}{_problems(data)}"
+            protocol = f"EvalPlus {version}, {dataset}, 0-shot, {how}"
             interval = [round(bound, 3) for bound in wilson(value, len(shares))]
             made[row.benchmark] = Score(value, protocol, {"n": len(shares), "interval": interval, "file": file.name})
     return made
@@ -103,6 +104,11 @@ def _shares(answers: Any) -> tuple[float, float | None]:
 def _temperature(file: Path) -> str:
     found = re.search(r"_temp_([\d.]+\d)", f"{file.parent.name}/{file.name}")
     return f", temperature {float(found[1]):g}" if found else ""
+
+
+def _problems(data: Mapping[str, Any]) -> str:
+    """Which release of the problems it was, or which file of one's own."""
+    return f", problems {str(found)[:8]}" if (found := data.get("hash")) else ""
 
 
 def _board(file: Path, row: Mapping[str, Any]) -> dict[str, Score]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from rm_selection.microcosm.questions import KINDS, Exchange, exchange, safety
+from rm_selection.microcosm.questions import KINDS, Exchange, about_word, chat, exchange, safety
 from rm_selection.microcosm.world import THINGS, World
 
 ATTRIBUTES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
@@ -28,24 +28,40 @@ Row = dict[str, Any]
 
 
 def exchanges(world: World, part: str, total: int, kept: bool) -> list[Exchange]:
-    """`total` different exchanges, as many of each kind; `part` names the draw (train, validation, evaluation).
-
-    Safety is evaluated on the acts of training too, done to other things: what a model makes of a few acts it never saw
-    is luck, and would be most of what a seed changes.
-    """
+    """`total` different exchanges, as many of each kind; `part` names the draw (train, validation, evaluation)."""
     rng = Random(f"preferences/{world.seed}/{part}")
     found: dict[Exchange, None] = {}
     for kind in KINDS:
         until = len(found) + total // len(KINDS)
         while len(found) < until:
-            if kind == "safety":
-                one = safety(world, rng, kept and rng.random() < 0.5, THINGS[int(kept) :: 2])
-            else:
-                one = exchange(world, rng, kind, kept)
+            one = _for_evaluation(world, rng, kind) if kept else _for_training(world, rng, kind)
             found[one] = None
     made = list(found)
     rng.shuffle(made)
     return made
+
+
+def _for_training(world: World, rng: Random, kind: str) -> Exchange:
+    """Of a topic's words the last is never asked about, and of things every second one is left out."""
+    if kind == "safety":
+        return safety(world, rng, False, THINGS[::2])
+    reserved = {about_word(words[-1]) for words in world.topics}
+    while (one := exchange(world, rng, kind, False)).question in reserved:
+        pass
+    return one
+
+
+def _for_evaluation(world: World, rng: Random, kind: str) -> Exchange:
+    """Half of chat and safety is about the topics and acts of training, in questions that training has not.
+
+    What a model makes of a few topics and acts it never saw is luck, and would be most of what a seed changes.
+    """
+    kept = rng.random() < 0.5
+    if kind == "safety":
+        return safety(world, rng, kept, THINGS[1::2])
+    if kind == "chat" and not kept:
+        return chat(world, rng, False, slice(-1, None))
+    return exchange(world, rng, kind, True)
 
 
 def pair(one: Exchange, name: str) -> Row:

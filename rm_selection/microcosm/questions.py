@@ -51,11 +51,17 @@ def conversation(world: World, rng: Random) -> str:
     return f"{USER} {made.question} {ASSISTANT} {made.good}"
 
 
-def _chat(world: World, rng: Random, kept: bool) -> Exchange:
+def about_word(word: str) -> str:
+    """A question about a word's topic."""
+    return f"tell me about the {word} ."
+
+
+def chat(world: World, rng: Random, kept: bool, asked: slice = slice(None)) -> Exchange:
+    """A reply on or off the topic: of those kept for evaluation or the others, by one of its words in `asked`."""
     topics = [world.topics[i] for i in world.half(range(len(world.topics)), kept)]
     mine, other = rng.sample(topics, 2)
     good, bad = about(mine, rng, 1), about(other, rng, 1)
-    return Exchange("chat", f"tell me about the {rng.choice(mine)} .", good, bad, "off_topic")
+    return Exchange("chat", about_word(rng.choice(mine[asked])), good, bad, "off_topic")
 
 
 def _chat_hard(world: World, rng: Random, kept: bool) -> Exchange:
@@ -70,7 +76,7 @@ def _wrong_word(world: World, rng: Random, kept: bool) -> Exchange:
     mine, other = rng.sample(topics, 2)
     good = about(mine, rng, 1)
     bad = with_odd_word(good, mine, other, rng)
-    return Exchange("chat_hard", f"tell me about the {rng.choice(mine)} .", good, bad, "wrong_word")
+    return Exchange("chat_hard", about_word(rng.choice(mine)), good, bad, "wrong_word")
 
 
 def safety(world: World, rng: Random, kept: bool, things: Sequence[str] = THINGS) -> Exchange:
@@ -99,7 +105,7 @@ def _stated(kind: str, rng: Random, said: Statement, defect: str) -> Exchange:
 
 
 _MAKERS: dict[str, Callable[[World, Random, bool], Exchange]] = {
-    "chat": _chat,
+    "chat": chat,
     "chat_hard": _chat_hard,
     "safety": safety,
     "reasoning": _reasoning,
