@@ -5,7 +5,7 @@ WORLD  ?= 1
 RUN    := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-slurm test-ray study published recommend report microcosm stages bench sweep status dashboards sync gpu clean
+.PHONY: help install check test test-slurm test-ray study published recommend report microcosm stages bench sweep status dashboards sync share gpu clean
 
 help:  ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,10 @@ sweep: install  ## train and score a reward model from each base: BASES=llama3,q
 status: STUDY = sweep
 status: install  ## where a sweep stands: STUDY=sweep, ARGS=follow=true keeps it on screen
 	$(RUN) rm_selection.status study=$(STUDY) $(ARGS)
+
+share: STUDY = sweep
+share: install  ## write a study's results as a folder for others: STUDY=sweep, ARGS=to=FOLDER
+	$(RUN) rm_selection.share study=$(STUDY) $(ARGS)
 
 dashboards: STUDY = sweep
 dashboards: install  ## a W&B workspace and report of a study, without a key as files: STUDY=sweep

@@ -130,6 +130,14 @@ def _brief(basis: str) -> str:
     return f"{kind}*" if remark else kind
 
 
+def sources(told: Iterable[str], beware: Iterable[str]) -> None:
+    """Print where the records of a study come from, and what to know before trusting them together."""
+    for sentence in told:
+        line(sentence)
+    for sentence in beware:
+        _OUT.print(f"warning: {sentence}", markup=False, style="bold", soft_wrap=True)
+
+
 def claims(found: pd.DataFrame) -> None:
     """Print each claim of the study beside what was found."""
     table("The study's claims", found[["claim", "claimed", "found", "reproduced"]])

@@ -94,11 +94,11 @@ def own(study: Study, objective: str) -> tuple[pd.DataFrame, Evidence, list[str]
         "what was measured of them",
         "hours of one run on the device of its record",
         *found,
-        (*_on_ties(frame, study.runs[objective]), *_on_stages(study, objective)),
+        (*study.told, *_on_ties(frame, study.runs[objective]), *_on_stages(study, objective)),
     )
     left_out = len(everyone) - len(frame) if shortage else 0
     warning = f"{left_out} checkpoints without a reward model are not ranked: {shortage}."
-    return frame if shortage else everyone, known, [warning] if left_out else []
+    return frame if shortage else everyone, known, [*study.beware, *([warning] if left_out else [])]
 
 
 def _on_stages(study: Study, objective: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from rm_selection import runs, study_tables
 from rm_selection.errors import StudyError
+from rm_selection.gathered import gathered
 
 CURVES = ("loss", "accuracy", "margin", "grad_norm")  # of what trainers log, what is worth a panel
 FACTS = ("model", "base", "stage", "family", "params_b", "dataset", "objective", "seed")
@@ -104,7 +105,7 @@ def beside(folder: Path) -> Points:
     """
     table = pd.DataFrame([_row(one) for one in _trained(folder)])
     scores = [str(name) for name in table if name not in FACTS]
-    measured = study_tables.features(folder).drop(columns=[*study_tables.CHECKPOINT[1:]])
+    measured = study_tables.features(gathered(folder)).drop(columns=[*study_tables.CHECKPOINT[1:]])
     table = table.merge(measured, on="model", how="left")
     figures = [str(name) for name in measured if name != "model" and table[name].notna().any()]
     close = table[[*scores, *figures]].astype(float).rank().corr().abs().fillna(0).to_dict()

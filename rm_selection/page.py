@@ -179,7 +179,7 @@ def page(study: str, tables: Tables, figures: Mapping[str, str], notes: Mapping[
     made = Notes(**notes)
     drawn = {name: Markup(inline(name, text, FIGURES.get(name, name), INKS)) for name, text in figures.items()}
     shown = {name: views(name, frame) for name, frame in tables.items()}
-    known = {"recommendation", "claims", "models", *(name for part in PARTS for name in part.tables)}
+    known = {"recommendation", "claims", "models", "sources", *(name for part in PARTS for name in part.tables)}
     ranking = tables.get("recommendation")
     return _template().render(
         study=study,

@@ -34,6 +34,7 @@ CAPTIONS = {
     "span": "Best against worst base",
     "scores": "Score of every base, mean over seeds",
     "costs": "What one base costs",
+    "sources": "Where the records come from",
     "notes": "What could not be computed, and why",
 }
 HIDDEN = ("runs", "features")  # in the files only

@@ -44,11 +44,11 @@ def _published(settings: RecommendConfig) -> tuple[pd.DataFrame, Evidence, list[
 
 def _own(settings: RecommendConfig) -> tuple[pd.DataFrame, Evidence, list[str]]:
     """Candidates, what is known of them, and what to beware of, from what the study trained and measured."""
-    from rm_selection import evidence, study_tables
+    from rm_selection import evidence, gathered, study_tables
     from rm_selection.analysis.measured_frame import sharing_presence
 
-    study = study_tables.study(settings.folder, settings.evaluation)
-    study = sharing_presence(study) if settings.family_rule else study
+    known = gathered.gathered(settings.folder, settings.results, settings.mix_protocols)
+    study = sharing_presence(study_tables.study(known, settings.evaluation), settings.family_rule)
     return evidence.own(study, settings.objective.name)
 
 

@@ -46,14 +46,15 @@ def _published(settings: RegressConfig, results: Results) -> tuple[int, Iterator
 
 def _own(settings: RegressConfig, results: Results) -> tuple[int, Iterator[str]]:
     """How many steps, and the steps; what was run and measured is read here."""
-    from rm_selection import study_tables
+    from rm_selection import console, gathered, study_tables
     from rm_selection.analysis.measured import STEPS, analyse
     from rm_selection.analysis.measured_frame import sharing_presence
 
-    study = study_tables.study(settings.folder, settings.evaluation)
-    study = sharing_presence(study) if settings.family_rule else study
-    documents = study_tables.documents(settings.folder)
-    return STEPS, analyse(results, study, documents, settings.resamples, settings.jobs, settings.seed)
+    known = gathered.gathered(settings.folder, settings.results, settings.mix_protocols)
+    study = sharing_presence(study_tables.study(known, settings.evaluation), settings.family_rule)
+    console.sources(study.told, study.beware)
+    how = (study_tables.documents(known), settings.resamples, settings.jobs, settings.seed)
+    return STEPS, analyse(results, study, *how)
 
 
 if __name__ == "__main__":

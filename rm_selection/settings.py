@@ -20,6 +20,8 @@ from rm_selection.errors import ConfigError
 PUBLISHED = "published"  # the study of shipped figures
 OBJECTIVES = ("regression", "bradley_terry")
 FAMILY_RULE = "in a study of one's own, bases of one family and tokens share the largest one's presence scores"
+RESULTS = "in a study of one's own, folders that others wrote with share, to take their runs too: [a,b]"
+MIX = "take runs of others that were made in another way than the study's, and say so"
 SEARCHES = ("grid", "halving")  # for the learning rate
 
 
@@ -85,6 +87,8 @@ class RegressConfig(StudyConfig):
 
     evaluation: str | None = setting("benchmark whose score counts, in a study of one's own; null: the only one")
     family_rule: bool = setting(FAMILY_RULE)
+    results: Any = sequence(RESULTS)
+    mix_protocols: bool = setting(MIX)
     resamples: int = setting("bootstrap resamples of families for every interval, 100 to 100000")
     jobs: int = setting("processes to use, 1 or more")
     seed: int = setting("seed of folds and resamples, 0 or more")
@@ -92,6 +96,7 @@ class RegressConfig(StudyConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_family_rule(self.family_rule, self.study)
+        self.results = _folders(self.results, self.study)
         within("resamples", self.resamples, 100, 100_000)
         within("jobs", self.jobs, 1, 1024)
         within("seed", self.seed, 0, 2**32 - 1)
@@ -107,6 +112,8 @@ class RecommendConfig(StudyConfig):
     )
     evaluation: str | None = setting("benchmark whose score counts, in a study of one's own; null: the only one")
     family_rule: bool = setting(FAMILY_RULE)
+    results: Any = sequence(RESULTS)
+    mix_protocols: bool = setting(MIX)
     max_params_b: float | None = setting("largest size, billions of parameters; null: any")
     min_params_b: float | None = setting("smallest size, billions of parameters; null: any")
     licence: Any = setting("licences to allow, one or [a,b]; null: any")
@@ -124,6 +131,7 @@ class RecommendConfig(StudyConfig):
             own = f"null: study={self.study} ranks the checkpoints it trained and measured"
             raise refused("candidates", self.candidates, own)
         _check_family_rule(self.family_rule, self.study)
+        self.results = _folders(self.results, self.study)
         for name in ("max_params_b", "min_params_b"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
@@ -152,6 +160,38 @@ class StatusConfig(StudyConfig):
         if not (math.isfinite(self.every) and self.every >= 0.1):
             raise refused("every", self.every, "seconds, 0.1 or more")
         within("rows", self.rows, 1, 100_000)
+
+
+@dataclass
+class ShareConfig(StudyConfig):
+    """conf/share.yaml."""
+
+    to: str | None = setting("folder to write; null: share/ in the study")
+    licence: str = setting("licence of the figures, as the Hub names it, such as cc-by-4.0")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.study == PUBLISHED:
+            raise refused("study", self.study, "a study of your own: the shipped figures are shared already")
+        if self.to is not None and not self.to.strip():  # to=$FOLDER where FOLDER is unset
+            raise refused("to", self.to, "a folder, or null for share/ in the study")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", self.licence):
+            raise refused("licence", self.licence, "a name such as cc-by-4.0 or apache-2.0")
+
+    @property
+    def target(self) -> Path:
+        """Where it is written."""
+        return self.folder / "share" if self.to is None else Path(self.to)
+
+
+def _folders(given: Any, study: str) -> list[str]:
+    """The folders of others; none in the study of shipped figures."""
+    values: Sequence[Any] = given if isinstance(given, (list, tuple)) else [given]
+    if not all(isinstance(one, str) and one.strip() for one in values):
+        raise refused("results", given, "folders that share wrote, as [a,b]")
+    if values and study == PUBLISHED:
+        raise refused("results", given, "it with study=NAME: the shipped figures were made in another way")
+    return list(dict.fromkeys(values))
 
 
 def _check_family_rule(wanted: bool, study: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +14,19 @@ SCORED = ("evaluation", "id", "subset", "reward_chosen", "reward_rejected")
 COLUMNS = ("model", "made_from", "metric", "before", "after", "change", "low", "high", "n", "improved", "seconds")
 
 
-def answers(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
+def answers(pairs: Callable[[str], pd.DataFrame], table: pd.DataFrame) -> pd.DataFrame:
     """Which pairs the runs of `table` got right: base, stage, seed, id, subset, right (1, 0, or 0.5 for a tie).
 
-    Empty where a run's scores are not there: an analysis then takes the pairs as fixed.
+    pairs: gives what a run scored, by its run_id. Empty where a run's scores are not there: an analysis then takes the
+    pairs as fixed.
     """
     parts: list[pd.DataFrame] = []
     for row in table.to_dict("records"):
-        path = folder / "runs" / row["run_id"] / "scores.parquet"
         try:
-            scored = pd.read_parquet(path, columns=[*SCORED])
-        except (OSError, ValueError):
+            scored = pairs(row["run_id"])[[*SCORED]]
+        except (OSError, ValueError, KeyError):
+            return pd.DataFrame()
+        if scored.empty:
             return pd.DataFrame()
         scored = scored[scored["evaluation"] == row["evaluation"]]
         margin = np.sign(scored["reward_chosen"] - scored["reward_rejected"])

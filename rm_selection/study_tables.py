@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from rm_selection import runs as records_of
+from rm_selection import alike
 from rm_selection.errors import StudyError
-from rm_selection.stage_tables import answers, made
+from rm_selection.gathered import Gathered
+from rm_selection.runs import Record
+from rm_selection.stage_tables import answers
 
 CHECKPOINT = ("model", "base", "stage", "family", "params_b", "tokens_t", "licence")
 VOCABULARY = "; vocabulary "  # what a protocol says last of a figure that only one tokenizer's others compare with
@@ -29,7 +30,9 @@ class Study:
     """What was run and measured, and which stages were made.
 
     runs, answers: by objective, what `runs` and `answers` return, answers only where a base has several stages;
-    spent: what `costs` returns; made: what `made` does.
+    spent: what `costs` returns; made: what `stage_tables.made` does.
+    sources: where the records come from, a row each, empty where all are the study's own; told: that in sentences.
+    beware: what to know before trusting the rows together.
     """
 
     runs: Mapping[str, pd.DataFrame]
@@ -37,21 +40,28 @@ class Study:
     spent: pd.DataFrame
     answers: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     made: pd.DataFrame = field(default_factory=pd.DataFrame)
+    sources: pd.DataFrame = field(default_factory=pd.DataFrame)
+    told: Sequence[str] = ()
+    beware: Sequence[str] = ()
 
 
-def study(folder: Path, evaluation: str | None = None) -> Study:
+def study(known: Gathered, evaluation: str | None = None) -> Study:
     """Everything a study holds; `evaluation` as for `runs`.
 
     Raises:
         StudyError: as `runs` and `features`.
     """
-    trained = {objective: runs(folder, objective, evaluation) for objective in objectives(folder)}
+    trained = {objective: runs(known, objective, evaluation) for objective in objectives(known)}
     staged = {name: table for name, table in trained.items() if (table.groupby("base")["stage"].nunique() > 1).any()}
-    right = {name: answers(folder, table) for name, table in staged.items()}
-    return Study(trained, features(folder), costs(folder), right, made(folder))
+    right = {name: answers(known.pairs, table) for name, table in staged.items()}
+    sources = _sources(known)
+    told = [f"{row['source']}: {row['runs']} runs, {row['measurements']} measurements." for row in known.counts]
+    unlike = sources[sources["unlike"] != ""].to_dict("records") if len(sources) else []
+    beware = [f"the runs of {row['source']} were made otherwise, {row['unlike']}." for row in unlike]
+    return Study(trained, features(known), costs(known), right, known.made(), sources, told, beware)
 
 
-def features(folder: Path) -> pd.DataFrame:
+def features(known: Gathered) -> pd.DataFrame:
     """What was measured in a study: one row a checkpoint, a column `<feature>.<name>` a figure, missing left missing.
 
     A figure per token compares within one vocabulary only: where checkpoints have several, its column is left out.
@@ -62,7 +72,7 @@ def features(folder: Path) -> pd.DataFrame:
     Raises:
         StudyError: a figure was measured twice for a checkpoint, or in two ways for two of them.
     """
-    found = _measured(folder)
+    found = known.features
     table = pd.DataFrame([_checkpoint(record) for record in found], columns=list(CHECKPOINT)).drop_duplicates("model")
     figures: dict[str, dict[str, tuple[float, str, str]]] = {}  # column -> model -> value, protocol, run
     for record in found:
@@ -75,53 +85,54 @@ def features(folder: Path) -> pd.DataFrame:
     return table.sort_values("model", ignore_index=True)
 
 
-def documents(folder: Path) -> dict[str, pd.DataFrame]:
+def documents(known: Gathered) -> dict[str, pd.DataFrame]:
     """By checkpoint, the score of every document that presence was measured on: id, domain, tokens, bytes, log_p (sum).
 
     Raises:
         StudyError: a file of scores is missing or cannot be read.
     """
-    found = {}
-    for record in _measured(folder):
+    found: dict[str, pd.DataFrame] = {}
+    for record in known.features:
         if record["settings"]["feature"]["name"] == "presence":
-            path = folder / "features" / record["run_id"] / "scores.parquet"
             try:
-                found[record["checkpoint"]["name"]] = pd.read_parquet(path)
+                rows = known.documents(record["run_id"])
             except (OSError, ValueError) as error:
-                raise StudyError(f"{path} cannot be read; remove its folder and measure again") from error
+                way = "remove its folder and measure again"
+                raise StudyError(f"{known.place(record)} cannot be read; {way}") from error
+            found |= {record["checkpoint"]["name"]: rows} if len(rows) else {}
     return found
 
 
-def costs(folder: Path) -> pd.DataFrame:
+def costs(known: Gathered) -> pd.DataFrame:
     """What training and measuring took: model, what (train or a feature), seconds; one row a record."""
-    rows = [(record["checkpoint"]["name"], "train", record["cost"]["seconds"]) for record in _trained(folder)]
+    rows = [(record["checkpoint"]["name"], "train", record["cost"]["seconds"]) for record in known.runs]
     rows += [
         (record["checkpoint"]["name"], record["settings"]["feature"]["name"], record["cost"]["seconds"])
-        for record in _measured(folder)
+        for record in known.features
     ]
     return pd.DataFrame(rows, columns=["model", "what", "seconds"])
 
 
-def objectives(folder: Path) -> list[str]:
+def objectives(known: Gathered) -> list[str]:
     """The objectives that a study has finished runs of, regression first.
 
     Raises:
         StudyError: it has none.
     """
-    found = {record["settings"]["objective"]["name"] for record in _trained(folder)}
+    found = {record["settings"]["objective"]["name"] for record in known.runs}
     if not found:
         raise StudyError(
-            f"{folder} has no finished run; train some with python -m rm_selection.train -m base=... "
-            f"study={folder.name}, or use study=published"
+            f"{known.folder} has no finished run; train some with python -m rm_selection.train -m base=... "
+            f"study={known.folder.name}, take those of others with results=[FOLDER], or use study=published"
         )
     return sorted(found, reverse=True)
 
 
-def runs(folder: Path, objective: str, evaluation: str | None = None) -> pd.DataFrame:
+def runs(known: Gathered, objective: str, evaluation: str | None = None) -> pd.DataFrame:
     """The finished reward models of one objective: one row a run.
 
     Args:
-        folder: of the study.
+        known: the records.
         objective: bradley_terry or regression.
         evaluation: benchmark whose score counts; None for the only one.
 
@@ -133,23 +144,17 @@ def runs(folder: Path, objective: str, evaluation: str | None = None) -> pd.Data
     Raises:
         StudyError: no finished run of the objective, runs of several protocols, or several evaluations and none chosen.
     """
-    chosen = [one for one in _trained(folder) if one["settings"]["objective"]["name"] == objective]
+    chosen = _of(known, objective)
     if not chosen:
-        there = " and ".join(objectives(folder))
-        raise StudyError(f"{folder} has no finished run of objective={objective}; it has {there}")
-    _one_protocol(chosen)
+        there = " and ".join(objectives(known))
+        raise StudyError(f"{known.folder} has no finished run of objective={objective}; it has {there}")
+    _check_alike(known, chosen)
     named = _evaluation(chosen, evaluation)
     return pd.DataFrame([_run_row(one, named) for one in chosen]).sort_values(["model", "seed"], ignore_index=True)
 
 
-def _trained(folder: Path) -> list[records_of.Record]:
-    """Finished runs of `train`; reward models of others, scored by `evaluate`, start from no base that is known."""
-    found = records_of.records(folder)
-    return [record for record in found if record["status"] == "finished" and "checkpoint" in record]
-
-
-def _measured(folder: Path) -> list[records_of.Record]:
-    return [one for one in records_of.records(folder, "features") if one["status"] == "finished"]
+def _of(known: Gathered, objective: str) -> list[Record]:
+    return [one for one in known.runs if one["settings"]["objective"]["name"] == objective]
 
 
 def _checkpoint(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,7 +183,7 @@ def _add(
     column: dict[str, tuple[float, str, str]], name: str, record: Mapping[str, Any], value: float, protocol: str
 ) -> None:
     model, run = record["checkpoint"]["name"], record["run_id"]
-    if model in column:
+    if model in column and column[model][:2] != (value, protocol):
         raise StudyError(
             f"{name} of {model} was measured twice, in {column[model][2]} and {run}; remove one of them from features/"
         )
@@ -202,16 +207,31 @@ def _comparable(column: str, figures: Mapping[str, tuple[float, str, str]]) -> b
     return len(ways) == 1
 
 
-def _one_protocol(chosen: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse runs that differ in more than base, stage and seed."""
-    first = chosen[0]
-    for other in chosen[1:]:
-        if difference := records_of.difference(first["settings"], other["settings"]):
-            name, one, two = difference
-            raise StudyError(
-                f"the runs of this study were not made alike: {name} is {one} in {first['run_id']} and {two} in "
-                f"{other['run_id']}; keep them in two studies"
-            )
+def _check_alike(known: Gathered, chosen: Sequence[Record]) -> None:
+    """Refuse runs that differ in more than base, stage and seed; if they may be mixed, only scores on other pairs."""
+    for other, name, one, two in alike.differences(chosen):
+        tested = name.startswith("evaluation.")
+        if known.mixes and not tested:
+            continue
+        first, second = (_where(known, run) for run in (chosen[0], other))
+        way = ", or take them together all the same with mix_protocols=true" if known.others and not tested else ""
+        raise StudyError(
+            f"the runs of this study were not made alike: {name} is {one} in {first} and {two} in {second}; keep them "
+            f"in two studies{way}"
+        )
+
+
+def _where(known: Gathered, run: Record) -> str:
+    return f"{run['run_id']} ({known.source(run)})" if known.others else str(run["run_id"])
+
+
+def _sources(known: Gathered) -> pd.DataFrame:
+    """Where the records come from: source, runs, measurements, failed, protocols, unlike; empty for a study alone."""
+    unlike: dict[str, str] = {}
+    for objective in objectives(known):
+        for other, name, one, two in alike.differences(_of(known, objective)):
+            unlike.setdefault(known.source(other), f"{objective}: {name} is {two}, elsewhere {one}")
+    return pd.DataFrame([{**row, "unlike": unlike.get(row["source"], "")} for row in known.counts])
 
 
 def _evaluation(chosen: Sequence[Mapping[str, Any]], named: str | None) -> str:

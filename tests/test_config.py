@@ -17,7 +17,7 @@ from rm_selection.jobs import Refusals
 from rm_selection.measure_settings import MeasureConfig
 from rm_selection.microcosm_settings import BuildConfig
 from rm_selection.posttrain_settings import PosttrainConfig
-from rm_selection.settings import RecommendConfig, RegressConfig, ReportConfig, StatusConfig, StudyConfig
+from rm_selection.settings import RecommendConfig, RegressConfig, ReportConfig, ShareConfig, StatusConfig, StudyConfig
 from rm_selection.throughput_settings import ThroughputConfig
 from rm_selection.train_settings import EvaluateConfig, TrainConfig
 
@@ -30,6 +30,7 @@ SCHEMAS = {
     "recommend": RecommendConfig,
     "regress": RegressConfig,
     "report": ReportConfig,
+    "share": ShareConfig,
     "status": StatusConfig,
     "throughput": ThroughputConfig,
     "train": TrainConfig,
@@ -95,6 +96,8 @@ def test_defaults_reach_the_task_typed(call):
         "candidates": None,
         "evaluation": None,
         "family_rule": False,
+        "results": [],
+        "mix_protocols": False,
         "max_params_b": None,
         "min_params_b": None,
         "licence": (),

@@ -12,6 +12,7 @@ from made_study import command
 from rm_selection import recommend, regress, report, study_tables
 from rm_selection.analysis import equal_cost, measured_frame, predictor
 from rm_selection.analysis.span import span
+from rm_selection.gathered import gathered
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_distances_of_every_two_bases_stand_in_a_table_and_a_figure(output, tabl
 
 
 def test_the_family_rule_is_a_choice(output):
-    study = study_tables.study(output / "mine")
+    study = study_tables.study(gathered(output / "mine"))
     study = replace(study, features=study.features.assign(tokens_t=1.0))
     shared = measured_frame.sharing_presence(study).features
     largest = study.features.sort_values("params_b").groupby("family")["presence.wiki"].last()
@@ -202,7 +203,7 @@ def test_what_is_saved_on_measuring_buys_trainings():
 
 
 def test_everything_of_a_study_is_read_at_once(output):
-    study = study_tables.study(output / "mine")
+    study = study_tables.study(gathered(output / "mine"))
     assert set(study.runs) == {"regression", "bradley_terry"}
     assert len(study.features) == 16
     assert set(study.spent["what"]) == {"train", "benchmarks", "presence", "probe"}

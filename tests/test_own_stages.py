@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from made_study import command
 
-from rm_selection import recommend, regress, report, runs
+from rm_selection import recommend, regress, report, runs, share
 
 ADDED = {"pretrained": 0.0, "made-sft": 6.0, "made-dpo": 5.0}
 PAIRS = 60
@@ -99,3 +99,10 @@ def test_the_report_shows_figure_and_tables_and_keeps_made_stages_apart(output):
     assert "made-dpo against made-sft" in text
     assert "were post-trained here from one base under one recipe" in text
     assert "Which stage of a base should carry the reward model" in text
+
+
+def test_stages_that_others_shared_compare_as_they_do_for_them(output, tmp_path):
+    assert command(share.main, output, f"to={tmp_path / 'shared'}") == 0
+    assert command(regress.main, tmp_path, f"results={tmp_path / 'shared'}", "resamples=100", "jobs=1") == 0
+    for name in ("stages", "stage_choice", "made_stages"):
+        pd.testing.assert_frame_equal(table(output, name), table(tmp_path, name), check_exact=True)

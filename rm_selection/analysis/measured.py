@@ -100,6 +100,8 @@ def _facts(tables: Tables, study: Study, frames: Frames, parts: Sequence[str]) -
     tables["features"] = study.features
     tables["scores"] = pd.concat([_scores(frame, o, parts) for o, frame in frames.items()], ignore_index=True)
     tables["costs"] = equal_cost.costs(study.spent)
+    if len(study.sources):
+        tables["sources"] = study.sources
 
 
 def _scores(frame: pd.DataFrame, objective: str, parts: Sequence[str]) -> pd.DataFrame:

@@ -90,10 +90,11 @@ def _single(tables: Tables) -> Found:
         benchmarks := [name for name in table["predictor"].unique() if name.startswith("benchmarks.")]
     ):
         return _missing("needs benchmarks of ten checkpoints")
-    kept = (table["validation"] == "in_sample") & (table["objective"] == table["objective"].iloc[0])
-    wide = table[kept & table["predictor"].isin(benchmarks)].pivot(index="predictor", columns="k", values="coverage")
+    own = table[(table["validation"] == "in_sample") & table["predictor"].isin(benchmarks)]
+    kept = own["objective"] == own["objective"].iloc[0]  # the first objective may have none known of every checkpoint
+    wide = own[kept].pivot(index="predictor", columns="k", values="coverage")
     passing = int(((wide[5] >= 0.4) & (wide[10] >= 0.7)).sum())
-    share = 10 / table["n"].iloc[0]
+    share = 10 / own["n"].iloc[0]
     found = f"{passing} of {len(wide)} do; the best reach {wide[5].max():.2f} at 5 and {wide[10].max():.2f} at 10"
     return (
         found,

@@ -51,8 +51,10 @@ def frames(study: Study) -> dict[str, pd.DataFrame]:
     return {name: table.dropna(subset=["score"]).reset_index(drop=True) for name, table in made.items()}
 
 
-def sharing_presence(study: Study) -> Study:
-    """`study` with presence scores by the family rule (see `family_rule`)."""
+def sharing_presence(study: Study, wanted: bool = True) -> Study:
+    """`study` with presence scores by the family rule (see `family_rule`), where that is wanted."""
+    if not wanted:
+        return study
     return replace(study, features=family_rule.shared(study.features, columns_of(study.features, "presence")))
 
 
