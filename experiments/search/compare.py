@@ -32,11 +32,11 @@ def rows(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 def compared(table: pd.DataFrame) -> pd.DataFrame:
     """A row an objective, and one for both: cost of halving over that of the grid, and the score that it loses."""
     wide = table.pivot(index=["base", "objective"], columns="search").dropna()
-    wide["lost"] = wide["score", "grid"] - wide["score", "halving"]
+    wide["lost", ""] = wide["score", "grid"] - wide["score", "halving"]
     found = []
     for name in (*sorted(table["objective"].unique()), "both"):
         own = wide if name == "both" else wide.xs(name, level="objective", drop_level=False)
-        lost = own["lost"].groupby("base").mean().to_numpy()
+        lost = own["lost", ""].groupby("base").mean().to_numpy()
         drawn = np.random.default_rng(SEED).choice(lost, (RESAMPLES, len(lost))).mean(axis=1)
         low, high = percentile_interval(drawn)
         cost = [own[unit, "halving"].sum() / own[unit, "grid"].sum() for unit in ("tokens", "seconds")]
@@ -52,7 +52,7 @@ def main() -> None:
         sys.exit("name the folder of the study: python experiments/search/compare.py outputs/microcosm-search-1")
     done = [record for record in runs.records(Path(sys.argv[1])) if record["status"] == "finished"]
     table = rows(done)
-    console.table("Learning rates that were chosen", table.drop(columns="pad_tokens").round(1))
+    console.table("Learning rates that were chosen", table.drop(columns="pad_tokens").round({"score": 1, "seconds": 1}))
     console.table("Halving over the grid, intervals 90% over bases", compared(table))
 
 
