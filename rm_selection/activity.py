@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rm_selection.protocol import steps
+from rm_selection.runs import modified
 from rm_selection.training_state import LOG, State, peek
 
 _TAIL = 4096  # bytes; a line of a log has some three hundred
@@ -35,7 +36,7 @@ def activity(folder: Path) -> Activity:
     log = _newest([*folder.glob(f"training/rate-*/{LOG}"), folder / "training" / LOG])
     if log is None:
         last = _newest(folder.glob("*"))
-        return Activity(wrote=None if last is None else _time(last))
+        return Activity(wrote=None if last is None else modified(last))
     state, line = peek(log.parent), _last_line(log)
     rate = log.parent.name.partition("rate-")[2]
     return Activity(
@@ -43,7 +44,7 @@ def activity(folder: Path) -> Activity:
         step=line.get("step"),
         steps=None if state is None else _steps(state.settings),
         figure=None if state is None else _figure(state),
-        wrote=_time(log),
+        wrote=modified(log),
     )
 
 
@@ -73,12 +74,5 @@ def _last_line(log: Path) -> Mapping[str, Any]:
 
 def _newest(paths: Iterable[Path]) -> Path | None:
     """The file written last; files may go meanwhile."""
-    times = {path: _time(path) for path in paths}
+    times = {path: modified(path) for path in paths}
     return max((path for path, time in times.items() if time), key=lambda path: times[path] or 0.0, default=None)
-
-
-def _time(path: Path) -> float | None:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return None

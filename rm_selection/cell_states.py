@@ -93,7 +93,7 @@ def _cell(study: Path, place: str, since: float | None, size: float | None) -> C
     if (named := names.fullmatch(name)) is None:
         return None
     known, folder = named.groupdict(), study / place
-    record, began, ended = _record(folder), _time(folder / runs.LOCK), _time(folder / "run.json")
+    record, began, ended = _record(folder), runs.modified(folder / runs.LOCK), runs.modified(folder / "run.json")
     cost, checkpoint = record.get("cost", {}), record.get("checkpoint", {})
     return Cell(
         folder=folder,
@@ -130,10 +130,3 @@ def _record(folder: Path) -> Mapping[str, Any]:
         return runs.read_parts(folder, PARTS) or {}
     except RunError as error:
         return {"status": "failed", "reason": str(error)}
-
-
-def _time(path: Path) -> float | None:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return None

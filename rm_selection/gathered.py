@@ -110,8 +110,8 @@ def _once(shared: Sequence[Shared], kind: str) -> tuple[list[Record], dict[str, 
     kept: dict[str, tuple[Record, Shared]] = {}
     for source in shared:
         for record in source.runs if kind == "runs" else source.features:
-            if record["status"] != "finished" or "checkpoint" not in record:
-                continue  # reward models of others, scored by `evaluate`, start from no base that is known
+            if not records_of.known_base(record):
+                continue
             made = record | _comparable(record)
             names = _names(made)
             if there := next((kept[name] for name in names if name in kept), None):
@@ -180,7 +180,7 @@ def _known(record: Record, mixes: bool) -> Iterator[tuple[str, Any]]:
 
 def _counted(source: Shared, name: str) -> dict[str, Any]:
     """How many records a source has, and in which ways its runs were made."""
-    done = [one for one in source.runs if one["status"] == "finished" and "checkpoint" in one]
+    done = list(filter(records_of.known_base, source.runs))
     measured = [one for one in source.features if one["status"] == "finished"]
     lost = [one for one in (*source.runs, *source.features) if one["status"] != "finished"]
     ways = sorted({records_of.digest(alike.protocol(one)) for one in done})

@@ -119,7 +119,7 @@ def beside(folder: Path) -> Points:
 
 
 def _trained(folder: Path) -> Records:
-    done = [one for one in runs.records(folder) if one["status"] == "finished" and "checkpoint" in one]
+    done = list(filter(runs.known_base, runs.records(folder)))
     if not done:
         way = f"train some with python -m rm_selection.train -m base=... study={folder.name}"
         raise StudyError(f"{folder} has no finished run to show; {way}")

@@ -166,6 +166,19 @@ def locked(folder: Path) -> Iterator[bool]:
         yield True
 
 
+def known_base(record: Record) -> bool:
+    """Whether a record is finished and starts from a base; reward models of others, that `evaluate` scored, do not."""
+    return record["status"] == "finished" and "checkpoint" in record
+
+
+def modified(path: Path) -> float | None:
+    """When a file was last written, seconds since the epoch; None where it is not, or no longer."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
 def held(lock: Path) -> bool:
     """Whether a process holds the lock; one that comes for it meanwhile gets it, since `_got` waits for a look."""
     try:

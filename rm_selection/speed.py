@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from importlib.metadata import version
@@ -24,14 +25,15 @@ from trl.trainer.reward_trainer import RewardTrainer
 from rm_selection import bradley_terry, console
 from rm_selection.errors import ConfigError
 from rm_selection.hardware import device_name
-from rm_selection.protocol import Lora, Protocol, Run
+from rm_selection.protocol import Protocol, Run
 from rm_selection.refusals import quiet
 from rm_selection.reward_model import RewardModel, sharing
 from rm_selection.scoring import forward, padded, score_tokens, share_prompts
 from rm_selection.speed_inputs import fresh_model, pairs
-from rm_selection.speed_table import summary
+from rm_selection.speed_table import matrix_peak, summary
 from rm_selection.throughput_settings import ThroughputConfig
 from rm_selection.timed import Timed
+from rm_selection.train_settings import protocol
 from rm_selection.training import Silent, arguments, trainable
 
 Way = Callable[[int], Timed]
@@ -62,7 +64,7 @@ def measure(settings: ThroughputConfig) -> pd.DataFrame:
     found: list[dict[str, Any]] = []
     for (task, way), mine in sorted(timed.items(), key=lambda one: one[0][0], reverse=True):
         run, operations = (needed, _training_operations(settings)) if task == "train" else (len(rows), 2)
-        told = summary(mine, timed[task, "stock"], run, weights * operations, rm.precision)
+        told = summary(mine, timed[task, "stock"], run, weights * operations, matrix_peak(rm.device.type, rm.precision))
         found.append(about | {"task": task, "way": way} | told)
     return pd.DataFrame(found)
 
@@ -104,10 +106,10 @@ def _tasks(rm: RewardModel, rows: Rows, settings: ThroughputConfig) -> dict[tupl
 
 def _train(way: str, rows: Rows, settings: ThroughputConfig, repeat: int) -> Timed:
     """Train for a repeat's steps, with a seed of its own, from the same weights as every other run."""
-    protocol = _protocol(settings, repeat)
-    timed, rm = Timed(), trainable(sharing(fresh_model(settings), way == "shared"), protocol)
+    how = _protocol(settings, repeat)
+    timed, rm = Timed(), trainable(sharing(fresh_model(settings), way == "shared"), how)
     with tempfile.TemporaryDirectory() as folder, timed.counting(rm.model), quiet():
-        trainer = _trainer(rm, way, rows, protocol, Path(folder))
+        trainer = _trainer(rm, way, rows, how, Path(folder))
         trainer.args.save_strategy = "no"
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(timed)
@@ -118,27 +120,18 @@ def _train(way: str, rows: Rows, settings: ThroughputConfig, repeat: int) -> Tim
 
 
 def _protocol(settings: ThroughputConfig, seed: int) -> Protocol:
-    training = settings.training
-    lora = None if training.lora_rank is None else Lora(training.lora_rank, 2 * training.lora_rank, 1.0)
-    return Protocol(
-        learning_rate=settings.rate,
-        global_batch=training.global_batch,
-        micro_batch=training.micro_batch,
-        micro_tokens=settings.hardware.micro_tokens,
-        max_steps=settings.steps,
-        warmup_steps=0,
-        seed=seed,
-        lora=lora,
-        gradient_checkpointing=training.gradient_checkpointing,
-    )
+    """As in training, at the rate that is asked for: no warm-up, and adapters take no other."""
+    known = protocol(settings.training, settings.hardware, seed)
+    lora = None if known.lora is None else replace(known.lora, rate_factor=1.0)
+    return replace(known, learning_rate=settings.rate, max_steps=settings.steps, warmup_steps=0, lora=lora)
 
 
-def _trainer(rm: RewardModel, way: str, rows: Rows, protocol: Protocol, folder: Path) -> Any:
+def _trainer(rm: RewardModel, way: str, rows: Rows, how: Protocol, folder: Path) -> Any:
     if way != "stock":
-        return bradley_terry.trainer(rm, rows, protocol, Run(folder))
-    settings = arguments(rm, protocol, folder, len(rows)) | {"max_length": None}
-    settings["per_device_train_batch_size"] = protocol.micro_batch
-    settings["gradient_accumulation_steps"] = protocol.global_batch // protocol.micro_batch
+        return bradley_terry.trainer(rm, rows, how, Run(folder))
+    settings = arguments(rm, how, folder, len(rows)) | {"max_length": None}
+    settings["per_device_train_batch_size"] = how.micro_batch
+    settings["gradient_accumulation_steps"] = how.global_batch // how.micro_batch
     data = Dataset.from_list(rows)
     return _Stock(rm.model, RewardConfig(**settings), train_dataset=data, processing_class=rm.template.tokenizer)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rm_selection.timed import Timed
+from rm_selection.timed import Timed, wait
 
 
-def summary(mine: list[Timed], stock: list[Timed], pairs: int, operations: int, precision: str) -> dict[str, Any]:
+def summary(mine: list[Timed], stock: list[Timed], pairs: int, operations: int, peak: float) -> dict[str, Any]:
     """What is told of a way.
 
     Args:
@@ -22,7 +21,7 @@ def summary(mine: list[Timed], stock: list[Timed], pairs: int, operations: int, 
         stock: those of stock TRL, or of the padded loop, in the same order.
         pairs: that a repeat runs.
         operations: a token that runs, attention left out.
-        precision: of the arithmetic.
+        peak: operations a second that the device can do, see `matrix_peak`.
 
     Returns:
         pairs_per_s: median, with lowest and highest. times_stock: median over repeats of how many times as fast as
@@ -40,7 +39,7 @@ def summary(mine: list[Timed], stock: list[Timed], pairs: int, operations: int, 
     losses = [abs(a - b) for one, two in zip(mine, stock, strict=True) for a, b in zip(one.loss, two.loss, strict=True)]
     told["loss_difference"] = max(losses, default=None)
     spent = np.median([one.real * operations / one.seconds for one in mine])
-    told |= {"mfu": spent / _peak(precision), "peak_gib": max(one.peak for one in mine) / 2**30}
+    told |= {"mfu": spent / peak, "peak_gib": max(one.peak for one in mine) / 2**30}
     return told
 
 
@@ -58,18 +57,20 @@ def shown(value: object) -> str:
     return f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
 
 
-@cache
-def _peak(precision: str, repeats: int = 10) -> float:
-    """Operations a second of a matrix product on the device and in the arithmetic that are used."""
-    cuda = torch.cuda.is_available() and precision != "float32"
-    size, where = (8192, "cuda") if cuda else (1024, "cpu")
-    one = torch.randn(size, size, device=where, dtype=torch.bfloat16 if cuda else torch.float32)
+def matrix_peak(device: str, precision: str, repeats: int = 10) -> float:
+    """Operations a second of a matrix product in that arithmetic.
+
+    Args:
+        device: cuda or cpu.
+        precision: float32, or one of bf16.
+        repeats: products that are timed.
+    """
+    size = 8192 if device == "cuda" else 1024
+    one = torch.randn(size, size, device=device, dtype=torch.float32 if precision == "float32" else torch.bfloat16)
     for count in (3, repeats):  # first to warm up
-        if cuda:
-            torch.cuda.synchronize()
+        wait()
         began = time.perf_counter()
         for _ in range(count):
             one @ one
-        if cuda:
-            torch.cuda.synchronize()
+        wait()
     return 2 * size**3 * repeats / (time.perf_counter() - began)

@@ -28,12 +28,12 @@ class Timed(TrainerCallback):
 
     def on_step_begin(self, *_args: Any, **_known: Any) -> None:
         """From the first micro-batch..."""
-        _wait()
+        wait()
         self._began = time.perf_counter()
 
     def on_step_end(self, *_args: Any, **_known: Any) -> None:
         """...to the end of the optimizer's step; what lies between steps is logging and saving."""
-        _wait()
+        wait()
         self.seconds += time.perf_counter() - self._began
 
     def on_log(self, *_args: Any, logs: Any = None, **_known: Any) -> None:
@@ -56,7 +56,8 @@ class Timed(TrainerCallback):
         self.real = self.real + inputs["attention_mask"].sum()  # a tensor: on CUDA no step waits for it
 
 
-def _wait() -> None:
+def wait() -> None:
+    """Until the device has done what it was given."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

@@ -9,6 +9,7 @@ from rm_selection.checkpoints import EVERY_STAGE, Base
 from rm_selection.errors import ConfigError
 from rm_selection.evaluation_sets import EvaluationConfig
 from rm_selection.microcosm_settings import MicrocosmConfig
+from rm_selection.protocol import Lora, Protocol
 from rm_selection.settings import ObjectiveConfig, StudyConfig, in_group, refused, setting, within
 
 REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"  # OWNER/NAME on the Hub
@@ -110,6 +111,24 @@ class HardwareConfig:
             raise ConfigError(
                 f"hardware={self.name} spreads a training, and {command} runs in one process; give hardware=auto"
             )
+
+
+def protocol(training: TrainingConfig, hardware: HardwareConfig, seed: int) -> Protocol:
+    """How a reward model is trained, as far as these settings say; the rest is left at the study's."""
+    rank, factor = training.lora_rank, training.rate_factor
+    return Protocol(
+        global_batch=training.global_batch,
+        micro_batch=training.micro_batch,
+        micro_tokens=hardware.micro_tokens,
+        fills_memory=hardware.fills_memory,
+        max_steps=training.max_steps,
+        warmup_steps=training.warmup_steps,
+        checkpoint_every=training.checkpoint_steps,
+        seed=seed,
+        lora=None if rank is None else Lora(rank=rank, alpha=2 * rank, rate_factor=factor),
+        gradient_checkpointing=training.gradient_checkpointing,
+        tokens_per_batch=hardware.tokens_per_batch,
+    )
 
 
 @dataclass

@@ -21,13 +21,13 @@ from rm_selection.learning import Data, Search, learn
 from rm_selection.model_card import model_card
 from rm_selection.preference_lengths import common_subset, guard_lengths
 from rm_selection.preferences import Pair, Read, hold_out, read_pairs, read_ratings, summed, without
-from rm_selection.protocol import Lora, Protocol
+from rm_selection.protocol import Protocol
 from rm_selection.reward_model import RewardModel, load, save, sharing
 from rm_selection.runs import sha256
 from rm_selection.scoring import UNSHARED, parity_check, share_prompts, sharing_told, tokens, verify_reload
 from rm_selection.studies import write_text
 from rm_selection.tracking import Tracker
-from rm_selection.train_settings import TrainConfig
+from rm_selection.train_settings import TrainConfig, protocol
 from rm_selection.training_data import merge_source, source
 
 gc.freeze()  # what is imported stays: each training collects garbage twice, 0.2 s to look at all of these for nothing
@@ -176,23 +176,12 @@ class Work:
         return replace(kept, counts=counts | kept.counts, revision=read.revision)
 
     def _protocol(self) -> Protocol:
-        training, objective = self.settings.training, self.settings.objective
-        rank, factor = training.lora_rank, training.rate_factor
-        return Protocol(
-            global_batch=training.global_batch,
-            micro_batch=training.micro_batch,
-            micro_tokens=self.settings.hardware.micro_tokens,
-            fills_memory=self.settings.hardware.fills_memory,
+        settings, objective = self.settings, self.settings.objective
+        return replace(
+            protocol(settings.training, settings.hardware, settings.seed),
             epochs=objective.epochs,
-            max_steps=training.max_steps,
-            warmup_steps=training.warmup_steps,
-            checkpoint_every=training.checkpoint_steps,
-            seed=self.settings.seed,
-            lora=None if rank is None else Lora(rank=rank, alpha=2 * rank, rate_factor=factor),
-            gradient_checkpointing=training.gradient_checkpointing,
             center_rewards_coefficient=objective.centering,
             use_margin=objective.margin,
-            tokens_per_batch=self.settings.hardware.tokens_per_batch,
         )
 
     def _log(self, line: dict[str, float]) -> None:

@@ -30,22 +30,22 @@ Row = dict[str, Any]
 def exchanges(world: World, part: str, total: int, kept: bool) -> list[Exchange]:
     """`total` different exchanges, as many of each kind; `part` names the draw (train, validation, evaluation)."""
     rng = Random(f"preferences/{world.seed}/{part}")
+    reserved = {about_word(words[-1]) for words in world.topics}  # asked in the evaluation alone
     found: dict[Exchange, None] = {}
     for kind in KINDS:
         until = len(found) + total // len(KINDS)
         while len(found) < until:
-            one = _for_evaluation(world, rng, kind) if kept else _for_training(world, rng, kind)
+            one = _for_evaluation(world, rng, kind) if kept else _for_training(world, rng, kind, reserved)
             found[one] = None
     made = list(found)
     rng.shuffle(made)
     return made
 
 
-def _for_training(world: World, rng: Random, kind: str) -> Exchange:
-    """Of a topic's words the last is never asked about, and of things every second one is left out."""
+def _for_training(world: World, rng: Random, kind: str, reserved: set[str]) -> Exchange:
+    """None of the reserved questions is asked, and of things every second one is left out."""
     if kind == "safety":
         return safety(world, rng, False, THINGS[::2])
-    reserved = {about_word(words[-1]) for words in world.topics}
     while (one := exchange(world, rng, kind, False)).question in reserved:
         pass
     return one
