@@ -21,7 +21,7 @@ def argv(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def parts(world) -> tuple[dict, dict, Path]:  # noqa: F811
+def parts(world) -> tuple[dict, dict, Path]:
     """The record at half of the steps and at the end, and its folder."""
     line = words(world, "study=parts", *LONG)
     with pytest.MonkeyPatch.context() as patch:
@@ -41,7 +41,7 @@ def test_a_part_is_scored_and_says_how_far_it_came(parts):
     assert [one["step"] for one in half["training"]["evaluations"]] == [3, 6]
 
 
-def test_the_whole_is_that_of_a_training_never_stopped(parts, world):  # noqa: F811
+def test_the_whole_is_that_of_a_training_never_stopped(parts, world):
     assert call(train, *words(world, "study=unstopped", *LONG)) == 0
     whole = pd.read_parquet(only(world / "outputs" / "unstopped") / "scores.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(parts[2] / "scores.parquet"), whole, check_exact=True)
@@ -55,7 +55,7 @@ def test_the_whole_keeps_what_its_parts_came_to_and_cost(parts):
     assert not (folder / "training").exists()
 
 
-def test_a_part_that_is_there_is_not_trained_again(world, capsys):  # noqa: F811
+def test_a_part_that_is_there_is_not_trained_again(world, capsys):
     line = words(world, "study=again", *LONG)
     assert call(train, *line, "until=0.5") == 0
     before = (only(world / "outputs" / "again") / "run.json").read_bytes()
@@ -66,7 +66,7 @@ def test_a_part_that_is_there_is_not_trained_again(world, capsys):  # noqa: F811
     assert (cell.state, cell.scores) == (cell_states.PARTIAL, {})
 
 
-def test_a_part_made_from_other_data_is_refused(world, capsys):  # noqa: F811
+def test_a_part_made_from_other_data_is_refused(world, capsys):
     line = words(world, "study=changed", *LONG)
     assert call(train, *line, "until=0.25") == 0
     text = (world / "train.jsonl").read_text()
@@ -79,7 +79,7 @@ def test_a_part_made_from_other_data_is_refused(world, capsys):  # noqa: F811
 
 
 @pytest.mark.parametrize("until", ["0", "1.5", "-1"])
-def test_a_share_that_is_none_is_refused(world, capsys, until):  # noqa: F811
+def test_a_share_that_is_none_is_refused(world, capsys, until):
     assert call(train, *words(world, "study=none"), f"until={until}") == 2
     assert f"until={float(until)} is not allowed; give a share of the steps" in capsys.readouterr().err
 
