@@ -127,14 +127,15 @@ class Plan:
                 raise SelectionError(_too_small(self.settings.budget_gpu_hours, least, choice))
             return f"{max(left, 0.0):.3g} hours are left, and the cheapest useful purchase takes {least.hours:.3g}"
         if found.worth < self.settings.worth:
-            return f"the best hour left would save {found.worth:.2g} points of regret, less than worth={self.settings.worth:g}"
+            saved = f"the best hour left would save {found.worth:.2g} points of regret"
+            return f"{saved}, less than worth={self.settings.worth:g}"
         return found
 
 
 def spend(plan: Plan, buyer: Buyer, dry_run: bool) -> Choice:
     """Spend the budget.
 
-    A dry run runs nothing and takes every figure to come out as expected, so what it prints is one way that the plan may go.
+    A dry run runs nothing and takes every figure to come out as expected, so what it prints is one way it may go.
 
     Raises:
         SelectionError: the budget pays for nothing, or every candidate failed.
@@ -175,6 +176,6 @@ def _too_small(budget: float, least: Purchase, choice: Choice) -> str:
     names = ", ".join(choice.candidates[i].name for i in least.candidates[:3])
     more = f" and {len(least.candidates) - 3} more" if len(least.candidates) > 3 else ""
     return (
-        f"budget_gpu_hours={budget:g} pays for nothing; the smallest useful one is {least.hours:.2g}, for {least.figure} "
-        f"of {names}{more}"
+        f"budget_gpu_hours={budget:g} pays for nothing; the smallest useful one is {least.hours:.2g}, for "
+        f"{least.figure} of {names}{more}"
     )

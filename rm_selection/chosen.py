@@ -90,7 +90,7 @@ def _on_hours(plan: Plan, choice: Choice) -> str:
     everything = float((choice.prices.training[SCORE] + choice.prices.scoring).sum())
     saved = f"{1 - choice.hours / everything:.0%} less than" if choice.hours < everything else "as much as"
     return (
-        f"Spent {choice.hours:.3g} of {plan.settings.budget_gpu_hours:g} device-hours, {saved} one training of each "
+        f"{'Would spend' if plan.settings.dry_run else 'Spent'} {choice.hours:.3g} of {plan.settings.budget_gpu_hours:g} device-hours, {saved} one training of each "
         f"of {len(choice.candidates)} candidates ({everything:.3g}; {plan.offer.basis})."
     )
 
@@ -108,4 +108,4 @@ def _basis(figures: tuple[str, ...], known: np.ndarray) -> str:
 def _tied(belief: Belief) -> np.ndarray:
     first = int(belief.mean.argmax())
     variance = belief.cov[first, first] + np.diag(belief.cov) - 2 * belief.cov[first]
-    return belief.mean[first] - belief.mean <= Z90 * np.sqrt(np.maximum(variance, 0))
+    return np.asarray(belief.mean[first] - belief.mean <= Z90 * np.sqrt(np.maximum(variance, 0)))

@@ -129,7 +129,8 @@ def plan(purchases: pd.DataFrame, said: Iterable[str]) -> None:
             "of": [_few(names.split()) for names in purchases["candidates"]],
         }
     )
-    table("Plan, if every figure comes out as expected; hours of the device, regret saved in points", shown)
+    table("Plan", shown)
+    line("as it goes if every figure comes out as expected; hours: of the device; saves: points of regret")
     if len(purchases):
         line(f"It would begin with: {purchases['command'].iloc[0]}")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rm_selection.analysis.belief import Belief, gain
+from rm_selection.analysis.belief import Belief, gain, gains
 from rm_selection.analysis.calibration import SCORE, Calibration
 
 Array = NDArray[np.float64]
@@ -86,10 +86,11 @@ def weighed(
         prices: of each candidate.
         rng: for the draws behind a gain.
     """
-    found = []
+    found, alone = [], gains(belief)
     for each in _purchases(belief, figures, known, prices):
         index = [i * len(figures) + figures.index(each.figure) for i in each.candidates]
-        found.append(replace(each, gain=gain(belief, index, rng)))
+        saved = float(alone[index[0]]) if len(index) == 1 else gain(belief, index, rng)
+        found.append(replace(each, gain=saved))
     return found
 
 

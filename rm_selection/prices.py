@@ -13,6 +13,7 @@ from rm_selection import costs, loads
 from rm_selection.budget_settings import BudgetConfig
 from rm_selection.candidates import Candidate
 from rm_selection.costs import Cost, Device, Load
+from rm_selection.errors import SelectionError
 from rm_selection.next_runs import STOPS, Prices
 from rm_selection.standing import Took
 
@@ -43,14 +44,18 @@ def priced(settings: BudgetConfig, chosen: Sequence[Candidate]) -> Priced:
     if not fitting:
         least = min(range(len(needs)), key=lambda i: needs[i].memory_gib)
         costs.check_fits(chosen[least].name, needs[least], device)  # raises, with the ways out
-    large = [
-        f"{chosen[i].name} is left out: it needs about {needs[i].memory_gib:.0f} GiB and {device.name} has "
-        f"{device.memory_gib:.0f}; training=lora hardware.precision=bf16_weights needs less"
-        for i in range(len(chosen))
-        if i not in fitting
-    ]
+    large = [_too_large(one.name, cost, device) for one, cost in zip(chosen, needs, strict=True)]
     left = [chosen[i] for i in fitting]
-    return Priced(left, _prices(left, load, device), large, needs[fitting[0]].basis)
+    told = [sentence for sentence in large if sentence]
+    return Priced(left, _prices(left, load, device), told, needs[fitting[0]].basis)
+
+
+def _too_large(name: str, cost: Cost, device: Device) -> str:
+    try:
+        costs.check_fits(name, cost, device)
+    except SelectionError as error:
+        return f"Left out: {error}."
+    return ""
 
 
 def _shape(one: Candidate) -> costs.Shape:

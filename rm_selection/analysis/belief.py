@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from rm_selection.analysis.calibration import WIDE, Calibration
 
 Array = NDArray[np.float64]
 DRAWS = 1000
-_QUANTILES = (np.arange(128) + 0.5) / 128
+TINY = 1e-9  # a variance, points squared
+_QUANTILES = [NormalDist().inv_cdf((step + 0.5) / 64) for step in range(64)]
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ def believe(calibration: Calibration, known: Array) -> Belief:
         known: (n, K) values, NaN where not known.
     """
     n, k = known.shape
-    scores: Array = calibration.spread**2 * np.eye(n) + WIDE**2
+    scores = np.asarray(calibration.spread**2 * np.eye(n) + WIDE**2)
     slope = calibration.slope
-    figures: Array = np.kron(scores, np.outer(slope, slope))
+    figures = np.asarray(np.kron(scores, np.outer(slope, slope)))
     figures += np.kron(np.ones((n, n)), np.diag(calibration.offset_sd**2)) + np.kron(np.eye(n), calibration.errors)
-    cross: Array = np.kron(scores, slope)
+    cross = np.asarray(np.kron(scores, slope))
     prior = np.full(n, calibration.mean)
     expected = np.tile(calibration.offset + slope * calibration.mean, n)
     seen = np.flatnonzero(~np.isnan(known.ravel()))
@@ -79,20 +81,25 @@ def believe(calibration: Calibration, known: Array) -> Belief:
     )
 
 
-def gain(belief: Belief, measured: Sequence[int], rng: np.random.Generator) -> float:
-    """Points by which the best expected score is expected to rise once these figures are measured together.
+def gains(belief: Belief) -> Array:
+    """(m,) points by which the best expected score is expected to rise once one figure is measured; 0 where known.
 
     It is the expected drop of regret: the knowledge gradient (Frazier, Powell and Dayanik 2009,
-    doi 10.1287/ijoc.1080.0314).
+    doi 10.1287/ijoc.1080.0314), its expectation over the figure's value at 64 quantiles of a normal distribution.
     """
-    index = list(measured)
-    variance = belief.figures[np.ix_(index, index)] + 1e-9 * np.eye(len(index))
-    moves = np.linalg.solve(np.linalg.cholesky(variance), belief.cross[:, index].T)  # (a, n)
-    if len(index) == 1:
-        from statistics import NormalDist
+    variance = np.diag(belief.figures)
+    moves = belief.cross / np.sqrt(np.where(variance > TINY, variance, np.inf))  # (n, m) a standard deviation of it
+    after = np.zeros(len(variance))
+    for quantile in _QUANTILES:
+        after += (belief.mean[:, None] + quantile * moves).max(axis=0)
+    return np.asarray(after / len(_QUANTILES) - belief.mean.max())
 
-        draws = np.array([[NormalDist().inv_cdf(q)] for q in _QUANTILES])
-    else:
-        half = rng.standard_normal((DRAWS // 2, len(index)))
-        draws = np.vstack([half, -half])
-    return float((belief.mean + draws @ moves).max(axis=1).mean() - belief.mean.max())
+
+def gain(belief: Belief, measured: Sequence[int], rng: np.random.Generator) -> float:
+    """The same of several figures measured together, by DRAWS draws of their values."""
+    index = list(measured)
+    variance = belief.figures[np.ix_(index, index)] + TINY * np.eye(len(index))
+    moves = np.linalg.solve(np.linalg.cholesky(variance), belief.cross[:, index].T)  # (a, n)
+    half = rng.standard_normal((DRAWS // 2, len(index)))
+    after = belief.mean + np.vstack([half, -half]) @ moves
+    return float(after.max(axis=1).mean() - belief.mean.max())

@@ -105,7 +105,7 @@ def _slopes(values: Array, truth: Array, study: NDArray[np.int_]) -> Array:
     for k, column in enumerate(values.T):
         there = ~np.isnan(column)
         y, x = (_centred(one[there][:, None], study[there])[:, 0] for one in (column, truth))
-        slopes[k] = y @ x / max(x @ x, 1e-12)
+        slopes[k] = float(y @ x) / max(float(x @ x), 1e-12)
     return slopes
 
 
