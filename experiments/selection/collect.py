@@ -26,7 +26,10 @@ def rows(study: Path) -> list[dict[str, Any]]:
         else:
             known |= {"probe": values["accuracy"]}
     return [
-        {"study": study.name.replace("microcosm-selection", "world")} | _facts(record) | measured[_base(record)] | _scores(record)
+        {"study": study.name.replace("microcosm-selection", "world")}
+        | _facts(record)
+        | measured[_base(record)]
+        | _scores(record)
         for record in runs.records(study)
         if record["status"] == "finished"
     ]
