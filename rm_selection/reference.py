@@ -56,5 +56,6 @@ def _beside(public: Calibration, small: Calibration) -> Calibration:
         slope=np.append(public.slope[:1], small.slope),
         errors=errors,
         mean=public.mean,
+        mean_sd=WIDE,
         spread=public.spread,
     )
