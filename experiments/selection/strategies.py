@@ -74,7 +74,9 @@ def by_elastic_net(world: World) -> Array:
     scale = StandardScaler().fit(world.others[columns])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        net = ElasticNetCV(l1_ratio=[0.1, 0.5, 0.9], cv=5).fit(scale.transform(world.others[columns]), world.others[SCORE])
+        net = ElasticNetCV(l1_ratio=[0.1, 0.5, 0.9], cv=5).fit(
+            scale.transform(world.others[columns]), world.others[SCORE]
+        )
     return np.asarray(net.predict(scale.transform(world.bases[columns])))
 
 
