@@ -21,12 +21,13 @@ from rm_selection.analysis.belief import Belief, believe
 from rm_selection.budget_settings import BudgetConfig
 from rm_selection.candidates import Candidate, Lineage, candidates
 from rm_selection.errors import SelectionError
-from rm_selection.next_runs import PROBE, Prices, Purchase, best, weighed
+from rm_selection.next_runs import PROBE, Market, Prices, Purchase
 from rm_selection.prices import corrected, priced
 from rm_selection.selection import Constraints
 from rm_selection.standing import standing
 
 Array = NDArray[np.float64]
+PARTS = (1.0, 0.5, 0.25, 0.125)  # of what is left of the budget
 LEAST = 1e-3  # points; what is expected to save less is no reason to train anything
 
 
@@ -113,23 +114,23 @@ class Plan:
         return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, failed)
 
     def next(self, choice: Choice) -> Purchase | str:
-        """The next purchase, or why there is none."""
-        rng = np.random.default_rng(self.settings.seed)
-        offers = weighed(choice.belief, self.figures, choice.known, choice.prices, rng)
-        useful = [each for each in offers if each.gain >= LEAST]
-        if not useful:
-            return "nothing that is left to buy would change the choice"
-        left = self.settings.budget_gpu_hours - choice.hours
-        found = best(useful, left)
-        if found is None:
-            least = min(useful, key=lambda each: each.hours)
-            if choice.hours == 0:
-                raise SelectionError(_too_small(self.settings.budget_gpu_hours, least, choice))
-            return f"{max(left, 0.0):.3g} hours are left, and the cheapest useful purchase takes {least.hours:.3g}"
-        if found.worth < self.settings.worth:
-            saved = f"the best hour left would save {found.worth:.2g} points of regret"
-            return f"{saved}, less than worth={self.settings.worth:g}"
-        return found
+        """The next purchase, or why there is none; where spending all that is left is not worth it, a part may be."""
+        market = Market(choice.belief, self.figures, choice.known, choice.prices)
+        left, worth = self.settings.budget_gpu_hours - choice.hours, self.settings.worth
+        saved = 0.0
+        for part in PARTS:
+            found = market.best(left * part, self.settings.seed)
+            if found is not None and found.gain >= LEAST and found.worth >= worth:
+                return found
+            saved = max(saved, found.worth if found else 0.0)
+        least = market.cheapest()
+        if least is None:
+            return "nothing is left to buy"
+        if least.hours > left and choice.hours == 0:
+            raise SelectionError(_too_small(self.settings.budget_gpu_hours, least, choice))
+        if least.hours > left:
+            return f"{max(left, 0.0):.3g} hours are left, and the cheapest purchase takes {least.hours:.3g}"
+        return f"the hours left would save {saved:.2g} points of regret each, less than worth={worth:g}"
 
 
 def spend(plan: Plan, buyer: Buyer, dry_run: bool) -> Choice:
