@@ -70,18 +70,23 @@ stages: install  ## six small bases through sft, dpo and rlvr under one recipe, 
 
 # Settings of both commands in ARGS, as the launcher; of one alone in MEASURE and TRAIN. Quotes have no place in them.
 paper: STUDY = paper
-paper: FEATURES = -m +experiment=paper_features study=$(STUDY) $(ARGS) $(MEASURE)
-paper: MODELS = -m +experiment=paper study=$(STUDY) $(ARGS) $(TRAIN)
+paper: OWN = study=$(STUDY) $(if $(BASES),base=$(BASES)) $(ARGS)
+paper: FEATURES = -m +experiment=paper_features $(OWN) $(MEASURE)
+paper: MODELS = -m +experiment=paper $(OWN) $(TRAIN)
+ifdef BASES
+paper: SWEEPS = "measure $(FEATURES)","train $(MODELS)"
+else
 paper: TULU = base=tulu3-8b stage=pretrained,sft,dpo,rlvr
 paper: SWEEPS = "measure $(FEATURES)","measure $(FEATURES) $(TULU)","train $(MODELS)","train $(MODELS) $(TULU)"
+endif
 paper: PLAN = 'sweeps=[$(SWEEPS)]' $(if $(DEVICE),device=$(DEVICE)) $(if $(JOBS),jobs=$(JOBS))
 paper: install  ## the study itself, resumable: 40 bases, both objectives; DRY_RUN=1 tells what it takes, DEVICE=h100 JOBS=8
 	$(RUN) rm_selection.plan $(PLAN)
 ifndef DRY_RUN
 	-$(RUN) rm_selection.measure $(FEATURES)
-	-$(RUN) rm_selection.measure $(FEATURES) $(TULU)
+	$(if $(BASES),,-$(RUN) rm_selection.measure $(FEATURES) $(TULU))
 	-$(RUN) rm_selection.train $(MODELS)
-	-$(RUN) rm_selection.train $(MODELS) $(TULU)
+	$(if $(BASES),,-$(RUN) rm_selection.train $(MODELS) $(TULU))
 	$(RUN) rm_selection.regress study=$(STUDY)
 	$(RUN) rm_selection.recommend study=$(STUDY)
 	$(RUN) rm_selection.report study=$(STUDY)
