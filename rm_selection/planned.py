@@ -28,6 +28,7 @@ from rm_selection.config import CONF, sentence, typed
 from rm_selection.costs import Cost, Device
 from rm_selection.errors import ConfigError
 from rm_selection.forecast import Known
+from rm_selection.launchers.names import keep_ours
 from rm_selection.planning import COMMANDS
 
 KINDS = ("train", "measure")  # commands whose cells have a cost
@@ -72,6 +73,7 @@ def plan(commands: Sequence[str], device: Device, devices: int = 1, jobs: int | 
     """
     found: dict[Path, tuple[str, Any]] = {}
     at_once, composed = 1, _Composed({})
+    keep_ours(CONF)
     started = GlobalHydra.instance().is_initialized()  # by the command that plans
     with nullcontext() if started else initialize_config_dir(str(CONF), version_base="1.3"):
         for command in commands:
@@ -162,7 +164,9 @@ class _Loads:
         """None where nothing tells."""
         part = getattr(settings, "objective", None) or settings.feature
         if id(part) not in self.known:
-            self.known[id(part)] = loads.of(settings) if hasattr(settings, "objective") else loads.measured(settings)
+            self.known[id(part)] = (
+                loads.of(settings, settings.until) if hasattr(settings, "objective") else loads.measured(settings)
+            )
         return self.known[id(part)]
 
 
