@@ -1,5 +1,6 @@
 """What sweeps would run, against counts and sums done by hand, and against what a real sweep then does."""
 
+import json
 import re
 import subprocess
 import sys
@@ -51,6 +52,13 @@ def test_a_dry_run_stops_at_the_plan():
     (only,) = made("DRY_RUN=1", "STUDY=mine")
     assert only.startswith("plan ")
     assert all("study=mine" in sweep for sweep in swept(only))
+
+
+def test_bases_of_ones_own_are_taken_alone():
+    first, *sweeps, _, _, _, _ = made("BASES=qwen2.5-0.5b,llama3.2-1b", "STUDY=two")
+    assert swept(first) == sweeps
+    assert [sweep.partition(" ")[0] for sweep in sweeps] == ["measure", "train"]
+    assert all("base=qwen2.5-0.5b,llama3.2-1b" in sweep and TULU not in sweep for sweep in sweeps)
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +154,11 @@ def test_features_of_files_are_planned_by_what_they_hold(world):
     assert one.cost.hours > 0
     load = loads.measured(_settings(f"measure {pairs}"))
     assert load.probe == pytest.approx(sum(map(_bytes, rows)) / 4)
+    rated = _settings(
+        f"measure feature=probe feature.pairs=null feature.ratings={world / 'ratings.jsonl'} feature.limit=20"
+    )
+    rows = (world / "ratings.jsonl").read_text().splitlines()
+    assert loads.measured(rated).probe == pytest.approx(sum(map(_bytes, rows)) / 4 * 20 / len(rows))
     (world / "text").mkdir(exist_ok=True)
     (world / "text" / "books.jsonl").write_text('{"text": "' + "a" * 400 + '"}\n')
     assert loads.measured(_settings(f"measure feature=presence feature.path={world / 'text'}")).probe == 100
@@ -153,11 +166,12 @@ def test_features_of_files_are_planned_by_what_they_hold(world):
 
 
 def _bytes(line: str) -> int:
-    import json
-
+    """Of a pair, its prompt twice, or of a rating."""
     row = json.loads(line)
-    size = {part: sum(len(turn["content"].encode()) for turn in row[part]) for part in ("prompt", "chosen", "rejected")}
-    return 2 * size["prompt"] + size["chosen"] + size["rejected"]
+    parts = {
+        part: sum(len(turn["content"].encode()) for turn in row[part]) for part in row if isinstance(row[part], list)
+    }
+    return sum(parts.values()) + (parts["prompt"] if "chosen" in parts else 0)
 
 
 def _settings(sweep: str):
