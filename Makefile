@@ -5,7 +5,7 @@ WORLD  ?= 1
 RUN    := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-slurm test-ray study published recommend report microcosm stages bench sweep status dashboards sync share gpu clean
+.PHONY: help install check test test-slurm test-ray study published recommend report microcosm stages paper bench sweep status dashboards sync share gpu clean
 
 help:  ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,31 @@ stages: install  ## six small bases through sft, dpo and rlvr under one recipe, 
 	$(RUN) rm_selection.regress $(SMALL)
 	$(RUN) rm_selection.recommend $(SMALL)
 	$(RUN) rm_selection.report $(SMALL)
+
+# Settings of both commands in ARGS, as the launcher; of one alone in MEASURE and TRAIN. Quotes have no place in them.
+paper: STUDY = paper
+paper: OWN = study=$(STUDY) $(if $(BASES),base=$(BASES)) $(ARGS)
+paper: FEATURES = -m +experiment=paper_features $(OWN) $(MEASURE)
+paper: MODELS = -m +experiment=paper $(OWN) $(TRAIN)
+ifdef BASES
+paper: SWEEPS = "measure $(FEATURES)","train $(MODELS)"
+else
+paper: TULU = base=tulu3-8b stage=pretrained,sft,dpo,rlvr
+paper: SWEEPS = "measure $(FEATURES)","measure $(FEATURES) $(TULU)","train $(MODELS)","train $(MODELS) $(TULU)"
+endif
+paper: PLAN = 'sweeps=[$(SWEEPS)]' $(if $(DEVICE),device=$(DEVICE)) $(if $(JOBS),jobs=$(JOBS))
+paper: install  ## the study itself, resumable: 40 bases, both objectives; DRY_RUN=1 tells what it takes, DEVICE=h100 JOBS=8
+	$(RUN) rm_selection.plan $(PLAN)
+ifndef DRY_RUN
+	-$(RUN) rm_selection.measure $(FEATURES)
+	$(if $(BASES),,-$(RUN) rm_selection.measure $(FEATURES) $(TULU))
+	-$(RUN) rm_selection.train $(MODELS)
+	$(if $(BASES),,-$(RUN) rm_selection.train $(MODELS) $(TULU))
+	$(RUN) rm_selection.regress study=$(STUDY)
+	$(RUN) rm_selection.recommend study=$(STUDY)
+	$(RUN) rm_selection.report study=$(STUDY)
+	$(RUN) rm_selection.plan $(PLAN) finished=true
+endif
 
 bench: install  ## print the figures this project promises, and the times they take
 	.venv/bin/python experiments/published/bench.py
