@@ -177,7 +177,13 @@ COLUMNS: dict[str, Column] = {
     "hours": Column("Hours", "hours", "time on the device, all records together", 2, 3),
     "spent.what": _text("What", "the training of reward models with an objective, or a kind of feature"),
     "spent.n": Column("n", "count", "finished records", 0),
-    "part": _text("Part", "the overall score, a category or a subset of the evaluation, or what length alone would get"),
+    "fact": _text("Fact", "what is told of the checkpoint"),
+    "checkpoint_facts.value": _text("Value", "what it is"),
+    "chosen": _text("Chosen", "whether this learning rate made the reward model"),
+    "step": Column("Step", "number", "optimiser step", 0),
+    "part": _text(
+        "Part", "the overall score, a category or a subset of the evaluation, or what length alone would get"
+    ),
     "seed *": _points("Seed", "score of the run with this seed, with its 90% interval from the pairs"),
     "mean_score": _points("Mean", "mean over seeds"),
     "evaluation": _text("Evaluation", "the benchmark"),

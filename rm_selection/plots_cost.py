@@ -58,4 +58,6 @@ def _name(panel: Axes, best: pd.DataFrame) -> None:
             va="center",
         )
     left, right = panel.get_xlim()
-    panel.set_xlim(left / (right / left) ** 0.35 if panel.get_xscale() == "log" else left - 0.35 * (right - left), right)
+    panel.set_xlim(
+        left / (right / left) ** 0.35 if panel.get_xscale() == "log" else left - 0.35 * (right - left), right
+    )

@@ -85,7 +85,9 @@ def _told(record: Record) -> dict[str, Any]:
         "Weights from": known.get("source"),
         "Commit": known.get("revision"),
         "Fingerprint of the weights": record.get("inputs", {}).get("checkpoint"),
-        "Chat template": "; ".join([*([template["source"]] if "source" in template else []), *template.get("notes", ())]),
+        "Chat template": "; ".join(
+            [*([template["source"]] if "source" in template else []), *template.get("notes", ())]
+        ),
     }
 
 
@@ -169,7 +171,10 @@ def _features(record: Record) -> Rows:
     cost = {name: record.get("cost", {}).get(name) for name in ("seconds", "device")}
     about = {"model": model_of(record), "run_id": record["run_id"], **cost}
     if record["status"] != "finished":
-        yield about | {"feature": feature, "how": f"{record['status']}: {record.get('reason', 'no reason is recorded')}"}
+        yield about | {
+            "feature": feature,
+            "how": f"{record['status']}: {record.get('reason', 'no reason is recorded')}",
+        }
         return
     for name, value in record["values"].items():
         low, high = _ends(record.get("details", {}), name)
@@ -180,7 +185,9 @@ def _features(record: Record) -> Rows:
 def _ends(details: Mapping[str, Any], name: str) -> tuple[float | None, float | None]:
     """The 90% interval of a figure, wherever the kind of feature keeps it."""
     places = [details.get("benchmarks", {}).get(name, {}).get("interval")]
-    places += [part.get("intervals", {}).get(name) for part in (details, details.get("pairs", {}), details.get("ratings", {}))]
+    places += [
+        part.get("intervals", {}).get(name) for part in (details, details.get("pairs", {}), details.get("ratings", {}))
+    ]
     for found in places:
         if isinstance(found, Mapping) and {"low", "high"} <= found.keys():
             return found["low"], found["high"]

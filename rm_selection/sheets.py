@@ -96,7 +96,10 @@ class _Known:
         chosen["measured"] = _measured(tables)
         if "checkpoint_features" in chosen:
             chosen["checkpoint_features"] = _placed(chosen["checkpoint_features"])
-        rows = {name: {str(model): one for model, one in frame.groupby("model", sort=False)} for name, frame in chosen.items()}
+        rows = {
+            name: {str(model): one for model, one in frame.groupby("model", sort=False)}
+            for name, frame in chosen.items()
+        }
         counts = {str(name): len(one) for name, one in chosen["measured"].groupby("objective")}
         return cls(rows, counts | {"ranked": len(tables.get("recommendation", ()))})
 
@@ -123,7 +126,9 @@ def _placed(features: pd.DataFrame) -> pd.DataFrame:
         "" if is_missing(place) else f"{place:.0f} of {count:.0f}" for place, count in zip(places, counts, strict=True)
     ]
     at = int(next((number for number, name in enumerate(features) if name == "how"), len(features.columns)))
-    return pd.concat([features.iloc[:, :at], pd.Series(words, features.index, name="place"), features.iloc[:, at:]], axis=1)
+    return pd.concat(
+        [features.iloc[:, :at], pd.Series(words, features.index, name="place"), features.iloc[:, at:]], axis=1
+    )
 
 
 def _said(known: _Known, model: str) -> Iterator[str]:

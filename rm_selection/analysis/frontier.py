@@ -34,11 +34,14 @@ def spent(runs: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
     Returns:
         what (an objective's training, or a kind of feature), device, n (records), hours (of all of them together).
     """
-    done = runs[runs["status"] == "finished"] if len(runs) else runs
-    trained = done.assign(what="training, " + done["objective"].astype(str))
+    done = runs[runs["status"] == "finished"]
+    trained = done.assign(what=[f"training, {name}" for name in done["objective"]])
     measured = features.drop_duplicates("run_id")
-    measured = measured.assign(what="measuring, " + measured["feature"].astype(str).str.partition(".")[0])
-    both = pd.concat([trained[["what", "device", "seconds"]], measured[["what", "device", "seconds"]]])
-    both = both.dropna(subset=["seconds"]).assign(hours=both["seconds"].astype(float) / 3600)
+    measured = measured.assign(what=[f"measuring, {str(name).partition('.')[0]}" for name in measured["feature"]])
+    parts = [part[["what", "device", "seconds"]] for part in (trained, measured) if len(part)]
+    if not parts:
+        return pd.DataFrame(columns=["what", "device", "n", "hours"])
+    both = pd.concat(parts).dropna(subset=["seconds"])
+    both = both.assign(hours=both["seconds"].astype(float) / 3600)
     groups = both.groupby(["what", "device"], sort=False, dropna=False)["hours"]
     return groups.agg(n="size", hours="sum").reset_index()
