@@ -141,7 +141,7 @@ def test_a_damaged_log_is_told_with_the_way_on(tmp_path):
     record = trained(0, "regression", 1, 70.0)
     logged(tmp_path, record)
     (tmp_path / "runs" / record["run_id"] / "log.jsonl").write_text('{"step": 1, "loss"')
-    with pytest.raises(StudyError, match="is not a training log .*; remove the file to leave its curve out"):
+    with pytest.raises(StudyError, match=r"is not a training log .*; remove the file to leave its curve out"):
         curves(tmp_path)
 
 
