@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from rm_selection import config, train
+from rm_selection.budget_settings import BudgetConfig
 from rm_selection.config import entry_point, typed
 from rm_selection.dashboards_settings import DashboardsConfig
 from rm_selection.errors import ConfigError, FitError
@@ -28,6 +29,7 @@ SCHEMAS = {
     "microcosm": BuildConfig,
     "posttrain": PosttrainConfig,
     "recommend": RecommendConfig,
+    "recommend_budget": BudgetConfig,
     "regress": RegressConfig,
     "report": ReportConfig,
     "share": ShareConfig,
@@ -37,6 +39,7 @@ SCHEMAS = {
 }
 NEEDED = {
     "evaluate": {"model": "folder"},
+    "recommend_budget": {"budget_gpu_hours": 40},
     "throughput": {"model": "folder", "pairs": "file"},
 }  # settings without a default
 done: list[StudyConfig] = []
