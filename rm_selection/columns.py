@@ -140,6 +140,7 @@ COLUMNS: dict[str, Column] = {
     "same_for_all": _text("Whatever the objective", "whether the same stage is best under every objective"),
     "rank": Column("Rank", "number", "place by predicted score", 0),
     "probability_top_1": _share("P(best)", "probability of being the best of all candidates"),
+    "tied": _text("Tied", "whether its score may be that of the first, for all that is known"),
     "probability_top_5": _share("P(top 5)", "probability of being among the best five"),
     "train_gpu_hours": Column(
         "Training", "hours", "published: A6000 hours by the study's protocol; own studies: hours of one run", 2, 3
@@ -176,7 +177,7 @@ COLUMNS: dict[str, Column] = {
     "device": _text("Device", "what it ran on"),
     "hours": Column("Hours", "hours", "time on the device, all records together", 2, 3),
     "spent.what": _text("What", "the training of reward models with an objective, or a kind of feature"),
-    "spent.n": Column("n", "count", "finished records", 0),
+    "spent.n": Column("n", "count", "records that tell their time", 0),
     "fact": _text("Fact", "what is told of the checkpoint"),
     "checkpoint_facts.value": _text("Value", "what it is"),
     "chosen": _text("Chosen", "whether this learning rate made the reward model"),
@@ -191,8 +192,8 @@ COLUMNS: dict[str, Column] = {
     "place": _text("Place", "among all checkpoints of this report, the highest figure first"),
     "how": _text("How", "how it was measured"),
     "source": _text("Source", "where the figure comes from"),
-    "status": _text("Status", "finished, failed or skipped"),
-    "reason": _text("Reason", "why it failed or was skipped"),
+    "status": _text("Status", "finished, partial, failed or skipped"),
+    "reason": _text("Reason", "why it is not finished"),
     "dataset": _text("Data", "the preference data"),
     "seed": Column("Seed", "number", "seed of the run", 0),
     "rate": Column("Rate", "a step", "learning rate that was chosen on validation", 2, 2),

@@ -42,7 +42,7 @@ def own(folder: Path, tables: Tables) -> dict[str, pd.DataFrame]:
     measured = runs.records(folder, "features")
     rows = {
         "checkpoint_facts": _facts([*made, *measured]),
-        "checkpoint_scores": (row for record in made for row in _scores(record)),
+        "checkpoint_scores": (row for record in made if record["status"] == "finished" for row in _scores(record)),
         "checkpoint_runs": map(_run, made),
         "checkpoint_features": (row for record in measured for row in _features(record)),
     }

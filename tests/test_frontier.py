@@ -26,7 +26,7 @@ def test_a_missing_cost_or_score_is_left_out():
 
 
 def test_time_is_summed_over_records_and_counted_once_a_measurement():
-    runs = checkpoints()["checkpoint_runs"].assign(seconds=[3600.0, 99.0], device="cpu")
+    runs = checkpoints()["checkpoint_runs"].assign(seconds=[3600.0, None], device="cpu")
     features = checkpoints()["checkpoint_features"].assign(seconds=1800.0)
     found = spent(runs, features).to_dict("records")
     assert found == [
@@ -36,7 +36,7 @@ def test_time_is_summed_over_records_and_counted_once_a_measurement():
 
 
 def test_nothing_measured_costs_nothing():
-    runs = checkpoints()["checkpoint_runs"].assign(seconds=[3600.0, 99.0], device="cpu")
+    runs = checkpoints()["checkpoint_runs"].assign(seconds=[3600.0, 1800.0], device="cpu")
     none = checkpoints()["checkpoint_features"].iloc[:0]
-    assert list(spent(runs, none)["n"]) == [1]
+    assert list(spent(runs, none)["n"]) == [2]
     assert spent(runs.iloc[:0], none).empty

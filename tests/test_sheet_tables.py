@@ -52,6 +52,14 @@ def test_without_lengths_there_is_no_baseline(tmp_path):
     assert LONGER not in list(own(tmp_path, {})["checkpoint_scores"]["part"])
 
 
+def test_the_scores_of_a_training_that_was_wanted_in_part_are_none_of_the_checkpoints(tmp_path):
+    part = {"status": "partial", "reason": "25% of the steps were wanted"}
+    write(tmp_path, trained(0, "regression", 1, 50.0) | part)
+    found = own(tmp_path, {})
+    assert found["checkpoint_scores"].empty
+    assert rows(found["checkpoint_runs"], "status", "reason") == [tuple(part.values())]
+
+
 @pytest.mark.parametrize(
     "details",
     [

@@ -25,17 +25,16 @@ def frontier(ranking: pd.DataFrame) -> pd.DataFrame:
 
 
 def spent(runs: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
-    """What the finished records of a study took on their devices.
+    """What the records of a study took on their devices, trainings that were wanted in part included.
 
     Args:
-        runs: one row a run: status, objective, seconds, device.
+        runs: one row a run: objective, seconds, device.
         features: one row a figure: feature (`<kind>.<name>`), run_id, seconds, device; missing seconds count nothing.
 
     Returns:
         what (an objective's training, or a kind of feature), device, n (records), hours (of all of them together).
     """
-    done = runs[runs["status"] == "finished"]
-    trained = done.assign(what=[f"training, {name}" for name in done["objective"]])
+    trained = runs.assign(what=[f"training, {name}" for name in runs["objective"]])
     measured = features.drop_duplicates("run_id")
     measured = measured.assign(what=[f"measuring, {str(name).partition('.')[0]}" for name in measured["feature"]])
     parts = [part[["what", "device", "seconds"]] for part in (trained, measured) if len(part)]
