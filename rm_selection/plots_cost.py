@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from rm_selection.analysis.frontier import frontier
-from rm_selection.plot_style import BLUE, GREEN, GRID, VERMILLION, Entry, canvas, legend, points, short_names
+from rm_selection.plot_style import BLUE, GREEN, MUTED, VERMILLION, Entry, canvas, legend, points, short_names
 
 SPREAD = 20  # a range of costs wider than this is drawn on a logarithmic axis
 APART = 0.035  # of the height, between two names
@@ -24,7 +24,7 @@ def cost(tables: Mapping[str, pd.DataFrame]) -> Figure | None:
         return None
     best = frontier(frame)
     figure, [panel] = canvas("Score against the cost of training", 4.4)
-    panel.vlines(best["train_gpu_hours"], best["low"], best["high"], colors=GRID, linewidth=1.6)
+    panel.vlines(best["train_gpu_hours"], best["low"], best["high"], colors=MUTED, linewidth=1)
     panel.step(best["train_gpu_hours"], best["predicted"], where="post", color=GREEN, linestyle="--", linewidth=1.4)
     measured = frame["basis"].astype(str).str.startswith("measured").to_numpy()
     points(panel, frame["train_gpu_hours"][~measured], frame["predicted"][~measured], (VERMILLION, "D"), hollow=True)
@@ -37,7 +37,7 @@ def cost(tables: Mapping[str, pd.DataFrame]) -> Figure | None:
     panel.set_xlabel("Training, hours")
     panel.set_ylabel("Reward-model score, points")
     kinds = [Entry("measured", (BLUE, "o")), Entry("predicted", (VERMILLION, "D"), hollow=True)]
-    lines = [Entry("best of every budget", (GREEN, "None"), "--"), Entry("its 90% interval", (GRID, "None"), "-")]
+    lines = [Entry("best of every budget", (GREEN, "None"), "--"), Entry("its 90% interval", (MUTED, "None"), "-")]
     legend(figure, [*kinds, *lines], columns=4)
     return figure
 
@@ -58,6 +58,4 @@ def _name(panel: Axes, best: pd.DataFrame) -> None:
             va="center",
         )
     left, right = panel.get_xlim()
-    panel.set_xlim(
-        left / (right / left) ** 0.35 if panel.get_xscale() == "log" else left - 0.35 * (right - left), right
-    )
+    panel.set_xlim(left / (right / left) ** 0.45 if panel.get_xscale() == "log" else left - 0.6 * (right - left), right)

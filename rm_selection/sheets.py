@@ -141,8 +141,8 @@ def _said(known: _Known, model: str) -> Iterator[str]:
         yield "No reward model of it has been measured here."
     for row in known("recommendation", model).to_dict("records"):
         yield (
-            f"In the ranking: place {row['rank']:.0f} of {known.counts['ranked']}, {row['basis']} "
-            f"{_points(row, 'predicted')}; the best of all with probability {written(row['probability_top_1'], 2)}."
+            f"In the ranking: place {row['rank']:.0f} of {known.counts['ranked']} with {_points(row, 'predicted')} "
+            f"({row['basis']}); the best of all with probability {written(row['probability_top_1'], 2)}."
         )
     for row in _held_out(known("predictions", model)):
         off = row["predicted"] - row["actual"]

@@ -44,7 +44,7 @@ def test_scores_come_first_with_place_ranking_and_held_out_prediction():
     assert said[0] == "Trained and measured, regression: 88.0 points [86.0, 90.0], place 1 of 8."
     assert said[1].startswith("Trained and measured, Bradley-Terry: 88.0 points")
     assert said[2] == (
-        "In the ranking: place 1 of 8, measured 88.0 points [84.0, 92.0]; the best of all with probability 0.50."
+        "In the ranking: place 1 of 8 with 88.0 points [84.0, 92.0] (measured); the best of all with probability 0.50."
     )
     assert said[3] == (
         "Predicted from other families only, regression: 60.0 points [50.0, 95.0], 28.0 below what was measured."
