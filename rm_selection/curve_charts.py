@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rm_selection.columns import label
-from rm_selection.line_chart import STYLES, Line, line_chart
+from rm_selection.line_chart import STYLES, Line, Points, line_chart
 from rm_selection.plot_style import GRID
 from rm_selection.training_curves import LOSS
 
@@ -45,15 +45,17 @@ def _of_objective(slug: str, objective: str, frame: pd.DataFrame) -> Iterator[Ch
 
 def _lines(frame: pd.DataFrame) -> Sequence[Line]:
     """The rates that lost as pale lines behind, then a line a seed for the rate that was chosen."""
-    behind, before = [], []
-    for place, (seed, mine) in enumerate(frame.groupby("seed", sort=True)):
+    lost = [_course(line) for _, line in frame[~frame["chosen"].astype(bool)].groupby(["seed", "rate"], dropna=False)]
+    behind = [Line(lost, "other rates", GRID, width=1.2)] if lost else []
+    before = []
+    for place, (seed, line) in enumerate(frame[frame["chosen"].astype(bool)].groupby("seed")):
         colour, dashes = STYLES[place % len(STYLES)]
-        for (chosen, rate), line in mine.groupby(["chosen", "rate"], dropna=False, sort=False):
-            ordered = line.sort_values("step")
-            points = list(zip(ordered["step"].astype(float), ordered["value"].astype(float), strict=True))
-            if chosen:
-                named = f"seed {seed}" + ("" if pd.isna(rate) else f", rate {rate:g}")
-                before.append(Line(points, named, colour, dashes))
-            else:
-                behind.append(Line(points, "" if behind else "other rates", GRID, width=1.2))
+        rate = line["rate"].iloc[0]
+        named = f"seed {seed}" + ("" if pd.isna(rate) else f", rate {rate:g}")
+        before.append(Line([_course(line)], named, colour, dashes))
     return [*behind, *before]
+
+
+def _course(line: pd.DataFrame) -> Points:
+    ordered = line.sort_values("step")
+    return list(zip(ordered["step"].astype(float), ordered["value"].astype(float), strict=True))

@@ -16,16 +16,20 @@ WIDTH, HEIGHT = 320, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 24, 34
 ROW = 15  # of the legend
 COLUMNS = 2
+FONT = "9.5px sans-serif"
 STYLES = tuple(  # a line is known by its dashes where its colour is not seen
     zip((BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY), ("", "7 3", "2 2", "9 3 2 3", "4 4", "1 3"), strict=True)
 )
 
 
+Points = Sequence[tuple[float, float]]
+
+
 @dataclass(frozen=True)
 class Line:
-    """Points from left to right, what the legend calls them (nothing: not in the legend), colour and dashes."""
+    """One course or several alike, each of points from left to right; what the legend calls them, colour and dashes."""
 
-    points: Sequence[tuple[float, float]]
+    courses: Sequence[Points]
     label: str
     colour: str
     dashes: str = ""
@@ -49,19 +53,17 @@ def line_chart(title: str, across: str, lines: Sequence[Line]) -> str:
     Args:
         title: above the axes: what is drawn.
         across: name of the horizontal axis.
-        lines: one or more, each of one or more points; points that are no finite numbers are left out.
+        lines: points that are no finite numbers are left out.
     """
-    points = [point for line in lines for point in _finite(line.points)] or [(0.0, 0.0)]
-    named = [line for line in lines if line.label]
-    below = ROW * math.ceil(len(named) / COLUMNS)
+    points = [point for line in lines for course in line.courses for point in _finite(course)] or [(0.0, 0.0)]
+    below = ROW * math.ceil(len(lines) / COLUMNS)
     x = _scale([one for one, _ in points], LEFT, WIDTH - RIGHT)
     y = _scale([two for _, two in points], HEIGHT - BOTTOM, TOP)
     parts = [
-        _text(0, 12, title, weight="bold"),
-        *_axes(x, y),
-        _text(WIDTH - RIGHT, HEIGHT - 6, across, anchor="end"),
-        *(_drawn(line, x, y) for line in lines),
-        *_legend(named),
+        _group("start", [_text(0, 12, title)], f"bold {FONT}", TEXT),
+        *_axes(x, y, across),
+        *(_path([_drawn(course, x, y) for course in line.courses], line) for line in lines),
+        *_legend(lines),
     ]
     box = f"0 0 {WIDTH} {HEIGHT + below}"
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">{"".join(parts)}</svg>\n'
@@ -76,7 +78,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _finite(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def _finite(points: Points) -> list[tuple[float, float]]:
     return [(one, two) for one, two in points if math.isfinite(one) and math.isfinite(two)]
 
 
@@ -86,39 +88,43 @@ def _scale(values: Sequence[float], start: float, end: float) -> _Scale:
     return _Scale(low - space, high + space, start, end)
 
 
-def _axes(x: _Scale, y: _Scale) -> list[str]:
-    drawn = []
-    for value in ticks(y.low, y.high):
-        drawn += [_path([(LEFT, y.at(value)), (WIDTH - RIGHT, y.at(value))], GRID, 0.7)]
-        drawn += [_text(LEFT - 4, y.at(value) + 3, f"{value:.4g}", anchor="end")]
-    for value in ticks(max(x.low, 0.0), x.high):
-        drawn += [_text(x.at(value), HEIGHT - BOTTOM + 13, f"{value:.5g}", anchor="middle")]
-    return drawn
+def _axes(x: _Scale, y: _Scale, across: str) -> list[str]:
+    up, along = ticks(y.low, y.high), ticks(max(x.low, 0.0), x.high)
+    heights = [_text(LEFT - 4, y.at(value) + 3, f"{value:.4g}") for value in up]
+    steps = [_text(x.at(value), HEIGHT - BOTTOM + 13, f"{value:.5g}") for value in along]
+    return [
+        _path([[(LEFT, y.at(value)), (WIDTH - RIGHT, y.at(value))] for value in up], Line((), "", GRID, width=0.7)),
+        _group("end", [*heights, _text(WIDTH - RIGHT, HEIGHT - 6, across)]),
+        _group("middle", steps),
+    ]
 
 
-def _drawn(line: Line, x: _Scale, y: _Scale) -> str:
-    points = [(x.at(one), y.at(two)) for one, two in _finite(line.points)]
+def _drawn(course: Points, x: _Scale, y: _Scale) -> Points:
+    points = [(x.at(one), y.at(two)) for one, two in _finite(course)]
     if len(points) == 1:  # a line of one point is a short dash
         points = [(points[0][0] - 3, points[0][1]), (points[0][0] + 3, points[0][1])]
-    return _path(points, line.colour, line.width, line.dashes) if points else ""
+    return points
 
 
 def _legend(lines: Sequence[Line]) -> list[str]:
-    drawn = []
+    drawn, texts = [], []
     for place, line in enumerate(lines):
         left, middle = WIDTH / COLUMNS * (place % COLUMNS), HEIGHT + ROW * (place // COLUMNS) + 4
-        drawn += [_path([(left, middle), (left + 24, middle)], line.colour, line.width, line.dashes)]
-        drawn += [_text(left + 28, middle + 3, line.label)]
-    return drawn
+        drawn += [_path([[(left, middle), (left + 24, middle)]], line)]
+        texts += [_text(left + 28, middle + 3, line.label)]
+    return [*drawn, _group("start", texts)]
 
 
-def _path(points: Sequence[tuple[float, float]], colour: str, width: float, dashes: str = "") -> str:
-    course = " ".join(f"{'L' if place else 'M'} {one:.1f} {two:.1f}" for place, (one, two) in enumerate(points))
-    dashed = f"; stroke-dasharray: {dashes}" if dashes else ""
-    return f'<path d="{course}" style="fill: none; stroke: {colour}; stroke-width: {width}{dashed}"/>'
+def _path(courses: Sequence[Points], line: Line) -> str:
+    """Several courses in one element; after the first point of each, the others follow without a letter."""
+    course = "".join("M" + " ".join(f"{one:.1f} {two:.1f}" for one, two in points) for points in courses if points)
+    dashed = f"; stroke-dasharray: {line.dashes}" if line.dashes else ""
+    return f'<path d="{course}" style="fill: none; stroke: {line.colour}; stroke-width: {line.width}{dashed}"/>'
 
 
-def _text(left: float, base: float, text: str, anchor: str = "start", weight: str = "normal") -> str:
-    colour = TEXT if weight == "bold" else MUTED
-    style = f"font: {weight} 9.5px sans-serif; text-anchor: {anchor}; fill: {colour}"
-    return f'<text x="{left:.1f}" y="{base:.1f}" style="{style}">{escape(text)}</text>'
+def _group(anchor: str, texts: Sequence[str], font: str = FONT, colour: str = MUTED) -> str:
+    return f'<g style="font: {font}; text-anchor: {anchor}; fill: {colour}">{"".join(texts)}</g>'
+
+
+def _text(left: float, base: float, text: str) -> str:
+    return f'<text x="{left:.1f}" y="{base:.1f}">{escape(text)}</text>'

@@ -91,7 +91,7 @@ def _told(record: Record) -> dict[str, Any]:
     }
 
 
-def _named(known: Mapping[str, Any]) -> dict[str, Any]:
+def _named(known: Mapping[Any, Any]) -> dict[str, Any]:
     return {
         "Base": known.get("base"),
         "Stage": known.get("stage"),

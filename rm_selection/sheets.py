@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -153,15 +154,15 @@ def _said(known: _Known, model: str) -> Iterator[str]:
         )
 
 
-def _held_out(frame: pd.DataFrame) -> list[dict[str, float]]:
+def _held_out(frame: pd.DataFrame) -> list[dict[Any, Any]]:
     if frame.empty:
         return []
     chosen = (frame["predictor"] == RECOMMENDED) & (frame["validation"] == "leave_family_out")
-    rows: list[dict[str, float]] = frame[chosen].dropna(subset=["actual", "predicted"]).to_dict("records")
+    rows = frame[chosen].dropna(subset=["actual", "predicted"]).to_dict("records")
     return sorted(rows, key=lambda row: str(row["objective"]), reverse=True)
 
 
-def _points(row: Mapping[str, object], name: str) -> str:
+def _points(row: Mapping[Any, Any], name: str) -> str:
     ends = "" if is_missing(row["low"]) else f" [{written(row['low'], 1)}, {written(row['high'], 1)}]"
     return f"{written(row[name], 1)} points{ends}"
 

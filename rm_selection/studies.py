@@ -154,9 +154,11 @@ def read_tables(folder: Path) -> Mapping[str, pd.DataFrame]:
 
 
 def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
-    texts = [name for name, kind in frame.dtypes.items() if kind.kind not in "biuf"]
-    tame = {name: [_tame(value) for value in frame[name]] for name in texts}
-    return frame.assign(**tame).rename(columns=_tame) if texts else frame.rename(columns=_tame)
+    tamed = frame.copy()
+    for name, kind in frame.dtypes.items():
+        if kind.kind not in "biuf":
+            tamed[name] = frame[name].map(_tame)
+    return tamed.rename(columns=_tame)
 
 
 def _tame(value: object) -> object:

@@ -27,13 +27,13 @@ def test_ticks_are_round_numbers_inside(low, high, found):
 
 
 def test_a_chart_names_its_axes_and_lines_and_escapes_them():
-    svg = line_chart("<loss>", "step & more", [Line([(0, 1), (9, 2)], "</text><script>", "#000000")])
+    svg = line_chart("<loss>", "step & more", [Line([[(0, 1), (9, 2)]], "</text><script>", "#000000")])
     assert {"<loss>", "step & more", "</text><script>"} <= set(texts(svg))
 
 
 @pytest.mark.parametrize("points", [[(1, 1)], [(1, 2), (2, 2)], [(1, float("nan")), (2, 3)], [(1, float("inf"))]])
 def test_one_point_a_flat_line_and_missing_numbers_can_be_drawn(points):
-    svg = line_chart("", "", [Line(points, "a", "#000000")])
+    svg = line_chart("", "", [Line([points], "a", "#000000")])
     assert "nan" not in svg
     assert "inf" not in svg
 
@@ -58,4 +58,4 @@ def test_rates_that_lost_lie_behind_under_one_name():
     lost = checkpoints()["curves"].assign(chosen=False, rate=1e-5)
     [chart] = charts(pd.concat([checkpoints()["curves"], lost]), slugs(MODELS))[MODELS[0]]
     assert texts(chart.svg).count("other rates") == 1
-    assert chart.svg.count("stroke-width: 1.2") == 3  # two seeds, and the legend
+    assert chart.svg.count("stroke-width: 1.2") == 2  # of both seeds in one, and the legend
