@@ -51,7 +51,7 @@ def _lines(frame: pd.DataFrame) -> Sequence[Line]:
     for place, (seed, line) in enumerate(frame[frame["chosen"].astype(bool)].groupby("seed")):
         colour, dashes = STYLES[place % len(STYLES)]
         rate = line["rate"].iloc[0]
-        named = f"seed {seed}" + ("" if pd.isna(rate) else f", rate {rate:g}")
+        named = f"seed {seed}" + ("" if pd.isna(rate) else f", rate {rate:.3g}")
         before.append(Line([_course(line)], named, colour, dashes))
     return [*behind, *before]
 

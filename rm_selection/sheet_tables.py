@@ -136,7 +136,8 @@ def _scores(record: Record) -> Rows:
         for part, (name, value) in figures.items():
             low, high = found.get("intervals", {}).get(name, (None, None))
             yield key | {"part": part, "score": value, "low": low, "high": high}
-        yield from (key | row for row in _baselines(found))
+            if part == OVERALL:
+                yield from (key | row for row in _baselines(found))
 
 
 def _baselines(found: Mapping[str, Any]) -> Rows:

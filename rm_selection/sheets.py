@@ -202,4 +202,6 @@ def _by_seed(frame: pd.DataFrame) -> pd.DataFrame:
 def _rows(known: _Known, name: str, model: str, caption: str) -> list[View]:
     """The rows of a model without the columns that say nothing of it."""
     frame = known(name, model).drop(columns="model", errors="ignore").dropna(axis=1, how="all")
+    if "objective" in frame:  # regression first, as everywhere
+        frame = frame.sort_values("objective", ascending=False, kind="stable")
     return [view(name, caption, frame)] if len(frame) else []
