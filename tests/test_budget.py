@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rm_selection import buying, cells, recommend, runs
+from rm_selection import buying, cells, recommend_budget, runs
 from rm_selection.checkpoints import load_base
 
 TRUTH = {"llama3": 74.0, "qwen2": 81.0, "mistral": 70.0, "gemma2-2b": 62.0, "yi-6b": 66.0, "phi3-mini": 79.0}
@@ -92,7 +92,7 @@ def call(*line: str) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["recommend", *line])
         try:
-            recommend.with_budget()
+            recommend_budget.main()
         except SystemExit as left:
             return int(left.code or 0)
     return 0

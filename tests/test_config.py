@@ -231,7 +231,8 @@ def test_help_loads_neither_hydra_nor_pandas(tmp_path, name):
     code = f"""import sys; from rm_selection.{module} import main; sys.argv = ["x", "-h"]; main()
 print("loaded:", *{{"hydra", "pandas", "numpy", "pydantic", "rich", "matplotlib"}} & set(sys.modules))"""
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[2] == f"usage: python -m rm_selection.{name} [setting=value ...]"
+    usage = name.replace("_budget", " budget_gpu_hours=HOURS")
+    assert done.stdout.splitlines()[2] == f"usage: python -m rm_selection.{usage} [setting=value ...]"
     assert done.stdout.splitlines()[-1].strip() == "loaded:"
 
 
