@@ -5,7 +5,7 @@ WORLD  ?= 1
 RUN    := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-slurm test-ray study published recommend report microcosm stages paper bench sweep status dashboards sync share gpu clean
+.PHONY: help install check test test-slurm test-ray test-browser study published recommend report microcosm stages paper bench sweep status dashboards sync share gpu clean
 
 help:  ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,7 +27,7 @@ check: install  ## lint, format and types
 test: install  ## run the tests
 	$(RUN) pytest
 
-.venv/slurm .venv/ray: .venv/installed
+.venv/slurm .venv/ray .venv/browser: .venv/installed
 	@.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(@F)]'
 	@touch $@
 
@@ -36,6 +36,9 @@ test-slurm: .venv/slurm  ## as root on Debian with slurm-wlm and munge: sweeps o
 
 test-ray: .venv/ray  ## sweeps on a real ray cluster of two nodes on this machine, where nobody can reach it
 	unshare --map-root-user --net sh -c 'ip link set lo up && exec $(RUN) pytest --no-cov tests/on_ray'
+
+test-browser: .venv/browser  ## the report in a real browser: needs Debian's chromium, or CHROMIUM=PATH
+	$(RUN) pytest --no-cov tests/in_browser
 
 study: published recommend report microcosm  ## the whole answer: tables, ranking, report; then the study on a small world
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rm_selection import reference
 from rm_selection.analysis.belief import Belief, believe
+from rm_selection.analysis.calibration import SCORE
 from rm_selection.budget_settings import BudgetConfig
 from rm_selection.candidates import Candidate, Lineage, candidates
 from rm_selection.errors import SelectionError
@@ -49,6 +50,7 @@ class Bought:
 class Choice:
     """How a choice stands. candidates: n that are left. known: (n, K) figures. hours: device-hours spent so far.
 
+    timed: PROBE, SCORE or both: of what the hours are known in this study.
     belief, prices: of the candidates. failed: why, by the name of a candidate that is left no longer.
     purchases: made so far. ended: why no more is bought; empty while more is.
     """
@@ -58,6 +60,7 @@ class Choice:
     hours: float
     belief: Belief
     prices: Prices
+    timed: frozenset[str]
     failed: dict[str, str]
     purchases: tuple[Bought, ...] = ()
     ended: str = ""
@@ -111,7 +114,8 @@ class Plan:
         prices = corrected(self.offer.prices, now.took).of(kept)
         known = now.known[kept]
         chosen = [self.offer.candidates[i] for i in kept]
-        return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, failed)
+        timed = frozenset([PROBE] * bool(now.took.probed) + [SCORE] * bool(now.took.trained))
+        return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, timed, failed)
 
     def next(self, choice: Choice) -> Purchase | str:
         """The next purchase, or why there is none; where spending all that is left is not worth it, a part may be."""
@@ -121,7 +125,7 @@ class Plan:
         for part in PARTS:
             found = market.best(left * part, self.settings.seed)
             if found is not None and found.gain >= LEAST and found.worth >= worth:
-                return found
+                return self._timed_first(found, choice)
             saved = max(saved, found.worth if found else 0.0)
         least = market.cheapest()
         if least is None:
@@ -131,6 +135,13 @@ class Plan:
         if least.hours > left:
             return f"{max(left, 0.0):.3g} hours are left, and the cheapest purchase takes {least.hours:.3g}"
         return f"the hours left would save {saved:.2g} points of regret each, less than worth={worth:g}"
+
+    def _timed_first(self, found: Purchase, choice: Choice) -> Purchase:
+        """The purchase; of its first candidate alone while the study has timed nothing of the kind: prices may be off."""
+        if (PROBE if found.figure == PROBE else SCORE) in choice.timed:
+            return found
+        share = found.hours / len(found.candidates)
+        return replace(found, candidates=found.candidates[:1], hours=share)
 
 
 def spend(plan: Plan, buyer: Buyer, dry_run: bool) -> Choice:
@@ -160,8 +171,8 @@ def _as_expected(plan: Plan, choice: Choice, bought: Purchase) -> Choice:
     known, column = choice.known.copy(), plan.figures.index(bought.figure)
     for i in bought.candidates:
         known[i, column] = choice.belief.expected[i * len(plan.figures) + column]
-    belief = believe(plan.calibration, known)
-    return replace(choice, known=known, hours=choice.hours + bought.hours, belief=belief)
+    belief, timed = believe(plan.calibration, known), choice.timed | {PROBE if bought.figure == PROBE else SCORE}
+    return replace(choice, known=known, hours=choice.hours + bought.hours, belief=belief, timed=timed)
 
 
 def _note_lost(plan: Plan, choice: Choice, bought: Purchase) -> None:

@@ -2,9 +2,9 @@
 
 What can be bought of a candidate is a probe, a training up to one of its STOPS (from where it stands) and, once it is
 whole, the same with another seed. Every purchase is judged two steps ahead: by what the best expected score rises to
-once its figures are known and the rest of the budget has gone into whole trainings of whoever leads then. One step ahead
-alone, as the knowledge gradient looks, a short training of one candidate is worth nothing, and the first of ten looks
-as good as the last; `Purchase.gain` would not see what a budget is for.
+once its figures are known and the rest of the budget has gone into whole trainings of whoever leads then. One step
+ahead, as the knowledge gradient looks, a short training of one candidate alone is worth nothing, for nobody knows its
+level, and what is left of the budget counts for nothing.
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ class Market:
         self, mean: Array, taken: Sequence[int], hours: float, stop: str = SCORE
     ) -> tuple[list[int], list[float]]:
         """Places of the figures that the rest of the budget goes to, from the top of `mean`, and their prices."""
-        places, prices = [], []
+        places: list[int] = []
+        prices: list[float] = []
         for i in np.argsort(-mean, kind="stable").tolist():
             name, price = self._whole(i, (stop,) if i in taken else ())
             if name and price <= hours and len(places) < LEADERS:

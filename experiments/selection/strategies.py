@@ -55,7 +55,8 @@ def _values(world: World, seeds: Sequence[int]) -> dict[str, Array]:
 
 def by_size(world: World) -> Array:
     """The largest first, and of those the one with most tokens."""
-    return (world.bases["params_b"].rank() + 1e-3 * world.bases["tokens_t"].rank()).to_numpy(float)
+    order = world.bases["params_b"].rank() + 1e-3 * world.bases["tokens_t"].rank()
+    return np.asarray(order, dtype=float)
 
 
 def by_benchmark(world: World) -> Array:
