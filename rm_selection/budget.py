@@ -137,7 +137,7 @@ class Plan:
         return f"the hours left would save {saved:.2g} points of regret each, less than worth={worth:g}"
 
     def _timed_first(self, found: Purchase, choice: Choice) -> Purchase:
-        """The purchase; of its first candidate alone while the study has timed nothing of the kind: prices may be off."""
+        """The purchase; of its first candidate alone while the study has timed nothing of the kind, for its price."""
         if (PROBE if found.figure == PROBE else SCORE) in choice.timed:
             return found
         share = found.hours / len(found.candidates)
