@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rm_selection import buying, cells, recommend_budget, runs
+from rm_selection import buying, cells, costs, recommend_budget, runs
 from rm_selection.checkpoints import load_base
+from rm_selection.costs import Cost
 
 TRUTH = {"llama3": 74.0, "qwen2": 81.0, "mistral": 70.0, "gemma2-2b": 62.0, "yi-6b": 66.0, "phi3-mini": 79.0}
 PAIR = {"prompt": "Which one is it?", "chosen": "This one.", "rejected": "That one, or maybe another."}
@@ -61,6 +62,15 @@ class Played:
         else:
             record |= {"status": "finished", "partials": known}
         runs.write_record(folder, record | {"scores": {"jsonl": {"score": score}}})
+
+
+@pytest.fixture(autouse=True)
+def prices(monkeypatch):
+    """A whole training takes an hour on the device, its scoring three minutes, a probe half a minute."""
+    told = {"scoring": lambda load: 0.05, "probe": lambda load: 0.01, "training": lambda load: load.until}
+    for name, hours in told.items():
+        cost = lambda _shape, load, _device, hours=hours: Cost(hours(load), 10.0, "as told")  # noqa: E731
+        monkeypatch.setattr(costs, name, cost)
 
 
 @pytest.fixture
@@ -177,9 +187,9 @@ def test_a_command_that_leaves_nothing_is_not_tried_for_ever(files, monkeypatch,
 
 def test_a_budget_too_small_names_the_smallest_useful_one(files, monkeypatch, capsys):
     Played(monkeypatch)
-    assert call(*words(files, "budget_gpu_hours=0.0000001")) == 2
+    assert call(*words(files, "budget_gpu_hours=0.001")) == 2
     said = capsys.readouterr().err
-    assert "budget_gpu_hours=1e-07 pays for nothing; the smallest useful one is" in said
+    assert "budget_gpu_hours=0.001 pays for nothing; the smallest useful one is 0.06, for probe of" in said
 
 
 @pytest.mark.parametrize(
