@@ -3,6 +3,7 @@
 done       recorded as finished
 running    a process holds its lock
 waiting    a sweep that runs has not come to it yet, or is to try it again
+partial    recorded so: a share of its steps was wanted, and done
 failed     recorded so, with its reason
 skipped    recorded so: its base has no such stage
 stopped    it was begun and killed; the same command goes on with it
@@ -24,8 +25,8 @@ from rm_selection.errors import RunError, StudyError
 from rm_selection.sweeps import FOLDER, Sweep
 
 DONE, RUNNING, WAITING, FAILED, SKIPPED, STOPPED = "done", "running", "waiting", "failed", "skipped", "stopped"
-NOT_BEGUN = "not begun"
-STATES = (DONE, RUNNING, WAITING, FAILED, SKIPPED, STOPPED, NOT_BEGUN)
+PARTIAL, NOT_BEGUN = "partial", "not begun"
+STATES = (DONE, RUNNING, WAITING, PARTIAL, FAILED, SKIPPED, STOPPED, NOT_BEGUN)
 PARTS = ("status", "reason", "scores", "cost", "checkpoint")
 
 # What a folder is called in each part of a study, and the command that makes it.
@@ -108,8 +109,14 @@ def _cell(study: Path, place: str, since: float | None, size: float | None) -> C
         ended=ended,
         seconds=cost.get("seconds"),
         device=cost.get("device", ""),
-        scores={name: one["score"] for name, one in record.get("scores", {}).items() if "score" in one},
+        scores=_scores(record),
     )
+
+
+def _scores(record: Mapping[str, Any]) -> dict[str, float]:
+    """Of a finished run; a part of a training says less."""
+    found = record.get("scores", {}) if record.get("status") == "finished" else {}
+    return {name: one["score"] for name, one in found.items() if "score" in one}
 
 
 def _state(folder: Path, status: str | None, last: float | None, since: float | None) -> str:

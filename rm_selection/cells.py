@@ -2,7 +2,8 @@
 
     outcome = run(settings)     # trained, scored and recorded; or found finished, skipped or failed, with its reason
 
-The record is written last and whole: a cell killed before goes on from its last whole checkpoint.
+The record is written last and whole: a cell killed before goes on from its last whole checkpoint. One that was wanted
+for a share of its steps is recorded as partial, with its scores so far, and goes on from there when more is wanted.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def run(settings: TrainConfig) -> Outcome:
         checkpoint = resolve(settings.base, settings.stage, settings.folder)
         return inputs(settings, checkpoint), partial(_fresh, settings, checkpoint, folder)
 
-    outcome = settle(folder, compared, begin)
+    outcome = settle(folder, compared, begin, settings.until)
     if settings.training.push_to_hub is not None and distributed.first():
         _push(folder, settings.training.push_to_hub)
     return outcome
@@ -117,21 +118,39 @@ def _fresh(settings: TrainConfig, checkpoint: Checkpoint, folder: Path, record: 
     failed = True
     try:
         work = Work(settings, replace(checkpoint, revision=commit or checkpoint.revision), folder, mirror)
-        gained = _finish(work, record | {"provenance": runs.provenance(settings.seed)})
-        gained["cost"]["seconds"] = round(time.time() - started, 3)
+        gained = _scored(work, record | {"provenance": runs.provenance(settings.seed)})
+        gained["cost"]["seconds"] = round(time.time() - started, 3) + _before(record)
+        gained |= _finish(work, gained) if settings.until == 1 else _parted(gained, settings.until)
         mirror.summary({"scores": gained["scores"], "cost": gained["cost"]})
         failed = False
     finally:
         mirror.close(failed)
-    shutil.rmtree(folder / "training", ignore_errors=True)
+    if settings.until == 1:
+        shutil.rmtree(folder / "training", ignore_errors=True)
     return gained
 
 
-def _finish(work: Work, record: runs.Record) -> runs.Record:
+def _scored(work: Work, record: runs.Record) -> runs.Record:
     gained = record | work.learn()
-    gained |= work.score()
-    work.save(gained)
-    return gained | {"status": "finished"}
+    return gained | work.score()
+
+
+def _finish(work: Work, record: runs.Record) -> runs.Record:
+    work.save(record)
+    return {"status": "finished"}
+
+
+def _parted(record: runs.Record, share: float) -> runs.Record:
+    """What the record of a part of a training says: its share of the steps, its scores, and seconds in all so far."""
+    scores = {name: found["score"] for name, found in record["scores"].items() if "score" in found}
+    part = {"share": share, "scores": scores, "seconds": record["cost"]["seconds"]}
+    reason = f"{share:.0%} of the steps were wanted"
+    return {"status": "partial", "reason": reason, "partials": [*record.get("partials", []), part]}
+
+
+def _before(record: runs.Record) -> float:
+    """Seconds that earlier parts of the training took."""
+    return float(record["partials"][-1]["seconds"]) if "partials" in record else 0.0
 
 
 def _push(folder: Path, repo: str) -> None:

@@ -38,10 +38,16 @@ class Data:
 
 @dataclass(frozen=True)
 class Search:
-    """Learning rates of full training, and a name of SHARES: grid, or halving."""
+    """Learning rates of full training, and a name of SHARES: grid, or halving. until: share of the steps to train."""
 
     rates: Sequence[float]
     kind: str = "grid"
+    until: float = 1.0
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Of the steps, at which rates are compared, up to the end or as far as is wanted."""
+        return (*(share for share in SHARES[self.kind] if share < self.until), self.until)
 
 
 def learn(
@@ -69,7 +75,7 @@ def learn(
     """
     trials: dict[float, dict[str, Any]] = {}
     left, last, trained = list(search.rates), 0.0, None
-    for share in SHARES[search.kind]:
+    for share in search.shares:
         left = _better_half(trials, left)
         for rate in left:
             trained = None  # two models at a time may not fit the device
@@ -79,7 +85,7 @@ def learn(
     best = _ranked([trials[rate] for rate in left])[0]
     if trained is None or last != best["rate"]:
         trained = None
-        run = _run(folder, best["rate"], on_log, resume=True)
+        run = _run(folder, best["rate"], on_log, resume=True, share=search.until)
         trained = _train(load(), data, replace(protocol, learning_rate=best["rate"]), run)
     rm, told = trained.model, best | {"trials": list(trials.values())}
     if data.pairs:

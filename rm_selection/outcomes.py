@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ Task = Callable[[runs.Record], runs.Record]  # the record so far -> what it gain
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of it. status: finished, failed, skipped, or busy where another process works on it."""
+    """What became of it. status: finished, partial, failed, skipped, or busy where another process works on it."""
 
     run_id: str
     folder: Path
@@ -25,13 +26,19 @@ class Outcome:
     new: bool = True  # False where it was finished before
 
 
-def settle(folder: Path, settings: Mapping[str, Any], begin: Callable[[], tuple[Mapping[str, str], Task]]) -> Outcome:
+def settle(
+    folder: Path,
+    settings: Mapping[str, Any],
+    begin: Callable[[], tuple[Mapping[str, str], Task]],
+    until: float = 1.0,
+) -> Outcome:
     """Do one piece of a sweep, named like its folder, unless it is finished, and record what became of it.
 
     Args:
         folder: where its record lies.
         settings: what decides the result, compared with those of a finished record.
         begin: gives hashes of the inputs, compared likewise, and the task that is then to be done.
+        until: share of it that is wanted; a record of as much is not made again.
 
     Raises:
         RunError: it is finished, but was made with other settings or from other inputs.
@@ -45,9 +52,10 @@ def settle(folder: Path, settings: Mapping[str, Any], begin: Callable[[], tuple[
         record: runs.Record = {"status": "failed", "run_id": folder.name, "settings": dict(settings)}
         try:
             record["inputs"], task = begin()
-            if runs.finished(folder, settings, record["inputs"]):
-                return Outcome(folder.name, folder, "finished", new=False)
+            if runs.finished(folder, settings, record["inputs"], until):
+                return Outcome(folder.name, folder, _status(folder), new=False)
             call()
+            record |= _partials(folder, record)
             record |= task(record)
         except UnpublishedStage as error:
             record |= {"status": "skipped", "reason": str(error)}
@@ -68,6 +76,18 @@ def _follow(folder: Path, begin: Callable[[], tuple[Mapping[str, str], Task]]) -
         _, task = begin()
         task({"run_id": folder.name, "settings": {}})
     return Outcome(folder.name, folder, "followed", new=False)
+
+
+def _status(folder: Path) -> str:
+    return str((runs.read_record(folder) or {})["status"])
+
+
+def _partials(folder: Path, record: runs.Record) -> runs.Record:
+    """What earlier parts of the same piece came to, to be kept whatever becomes of the next."""
+    known = runs.read_record(folder) or {}
+    mine = json.loads(json.dumps(record))
+    same = all(runs.difference(known.get(part, {}), mine[part]) is None for part in ("settings", "inputs"))
+    return {"partials": known["partials"]} if "partials" in known and same else {}
 
 
 def _keep(folder: Path, record: runs.Record) -> None:

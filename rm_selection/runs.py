@@ -1,7 +1,7 @@
 """One record a run: written whole, compared before a run is skipped, and locked while somebody works on it.
 
 outputs/<study>/runs/<run_id>/
-    run.json         status finished | failed | skipped, settings, inputs, scores, counts, cost, provenance
+    run.json         status finished | partial | failed | skipped, settings, inputs, scores, counts, cost, provenance
     scores.parquet   one row a scored pair
     log.jsonl        the training log
     model/           the reward model
@@ -27,7 +27,7 @@ from rm_selection.errors import RunError, StudyError
 from rm_selection.studies import write_text
 
 Record = dict[str, Any]
-STATUSES = ("finished", "failed", "skipped")
+STATUSES = ("finished", "partial", "failed", "skipped")
 LOCK = ".lock"
 _DECODER = json.JSONDecoder()
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "peft", "datasets", "numpy")
@@ -99,14 +99,16 @@ def _parts(text: str, names: Sequence[str]) -> Record:
     return found
 
 
-def finished(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
+def finished(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Any], until: float = 1.0) -> bool:
     """Whether the run in `folder` is finished and was made with these settings from these inputs.
 
+    until: a partial run that has come so far is finished too, for who asks for no more; a share of the steps.
+
     Raises:
-        RunError: it is finished, but something differs; both values are named.
+        RunError: it is finished or partial, but something differs; both values are named.
     """
     record = read_record(folder)
-    if record is None or record["status"] != "finished":
+    if record is None or record["status"] not in ("finished", "partial"):
         return False
     for part, mine in (("settings", settings), ("inputs", inputs)):
         if found := difference(record.get(part, {}), json.loads(json.dumps(mine))):
@@ -115,7 +117,7 @@ def finished(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Any
                 f"{folder.name} was finished with {key}={value}, now it is {now}; "
                 f"choose another study= or remove {folder}"
             )
-    return True
+    return record["status"] == "finished" or bool(record["partials"][-1]["share"] >= until)
 
 
 def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str, Any, Any] | None:

@@ -31,7 +31,9 @@ class CheckpointRow(SharedRow):
     """What a run and a measurement have in common."""
 
     run_id: str = Field(pattern=_ID, description="name of the record; the digits at its end stand for its settings")
-    status: Literal["finished", "failed", "skipped"] = Field(description="finished, failed or skipped")
+    status: Literal["finished", "partial", "failed", "skipped"] = Field(
+        description="finished, partial, failed or skipped"
+    )
     kind: str | None = _column("class of the failure", None)
     reason: str | None = _column("why it failed or was skipped", None)
     base: str | None = _column("base model")

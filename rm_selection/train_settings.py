@@ -159,9 +159,12 @@ class TrainConfig(StudyConfig):
     tracking: TrackingConfig = in_group("wandb or off")
     microcosm: MicrocosmConfig = in_group("small world that base=micro-* and dataset=microcosm lie in: full or smoke")
     seed: int = setting("seed of head, order of data and resamples, 0 or more")
+    until: float = setting("share of the steps to train now; below 1 it stops there, scored, and may be gone on with")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 < self.until <= 1:
+            raise refused("until", self.until, "a share of the steps, above 0 to 1")
         if self.stage not in EVERY_STAGE:
             raise refused("stage", self.stage, " or ".join(EVERY_STAGE))
         within("seed", self.seed, 0, 2**32 - 1)

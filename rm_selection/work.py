@@ -64,7 +64,8 @@ class Work:
         told = {name: _told(read) for name, read in rows.items()}
         self.mirror.used(settings.dataset.name, "dataset", {"name": settings.dataset.name} | told["train"])
         data = Data(**{name: read.rows for name, read in rows.items()})
-        state, search = self.folder / "training", Search(settings.objective.rates, settings.objective.search)
+        state = self.folder / "training"
+        search = Search(settings.objective.rates, settings.objective.search, settings.until)
         resume = settings.training.resume
         self.model, training = learn(self._fresh, data, self._protocol(), search, state, self._log, resume)
         checkpoint = asdict(self.checkpoint) | {"name": self.checkpoint.name}
