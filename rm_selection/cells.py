@@ -40,7 +40,7 @@ def run(settings: TrainConfig) -> Outcome:
     """
     distributed.join(settings.hardware)
     settings = _learning(settings)
-    compared, (folder,) = compared_settings(settings), folders(settings)
+    compared, (folder,) = _compared(settings), folders(settings)
 
     def begin() -> tuple[dict[str, str], Task]:
         checkpoint = resolve(settings.base, settings.stage, settings.folder)
@@ -60,7 +60,7 @@ def folders(settings: TrainConfig) -> list[Path]:
     """
     settings = _learning(settings)
     name = f"{settings.base.name}@{settings.stage}"
-    compared = compared_settings(settings)
+    compared = _compared(settings)
     run_id = runs.run_id(name, settings.dataset.name, settings.objective.name, settings.seed, compared)
     return [settings.folder / "runs" / run_id]
 
@@ -72,7 +72,15 @@ def _learning(settings: TrainConfig) -> TrainConfig:
 
 
 def compared_settings(settings: TrainConfig) -> dict[str, Any]:
-    """What decides the weights and is compared before a finished run is skipped; not where it runs or is mirrored."""
+    """What decides the weights and is compared before a finished run is skipped; not where it runs or is mirrored.
+
+    Raises:
+        ConfigError: the objective cannot learn from the dataset.
+    """
+    return _compared(_learning(settings))
+
+
+def _compared(settings: TrainConfig) -> dict[str, Any]:
     dataset, training, objective = asdict(settings.dataset), asdict(settings.training), asdict(settings.objective)
     for name in ("resume", "push_to_hub"):
         training.pop(name)

@@ -30,8 +30,9 @@ _LEFT = (
     "aim",
     "feature",
     "how",
+    "of",
 )
-_WRAPPED = ("licence", "claimed", "found", "how")
+_WRAPPED = ("licence", "claimed", "found", "how", "of")
 _WITH_LICENCE = 116  # columns of a terminal that a ranking with licences needs
 
 
@@ -111,6 +112,31 @@ def recommendation(ranked: pd.DataFrame, header: list[str], warnings: list[str],
     line(f"top 1, top 5: chance to be the best, among the best five; GPU-h: {hours_are}")
     if shown["basis"].str.endswith("*").any():
         line("* with figures filled in or outside the fitted range; the column basis of the table names them")
+
+
+def plan(purchases: pd.DataFrame, said: Iterable[str]) -> None:
+    """Print what a plan would buy, if every figure came out as expected, and what it would then say."""
+    for sentence in said:
+        _OUT.print(sentence, markup=False)
+    hours = purchases["hours"]
+    shown = pd.DataFrame(
+        {
+            "step": purchases["step"],
+            "figure": purchases["figure"],
+            "hours": hours.map("{:.3g}".format),
+            "in all": hours.cumsum().map("{:.3g}".format),
+            "saves": purchases["gain"].map("{:.2f}".format),
+            "of": [_few(names.split()) for names in purchases["candidates"]],
+        }
+    )
+    table("Plan", shown)
+    line("as it goes if every figure comes out as expected; hours: of the device; saves: points of regret")
+    if len(purchases):
+        line(f"It would begin with: {purchases['command'].iloc[0]}")
+
+
+def _few(names: list[str], most: int = 2) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def interval(frame: pd.DataFrame, value: str, low: str, high: str, digits: int = 1) -> list[str]:

@@ -18,13 +18,12 @@ from typing import Any
 from rm_selection import bradley_terry, distributed, multi_attribute
 from rm_selection.merge import grid_for, search
 from rm_selection.preferences import Pair
-from rm_selection.protocol import Protocol, Run, Trained
+from rm_selection.protocol import SHARES, Protocol, Run, Trained
 from rm_selection.reward_model import RewardModel
 from rm_selection.scoring import score
 from rm_selection.training_state import LOG
 
 OnLog = Callable[[dict[str, float]], None]
-SHARES = {"grid": (1.0,), "halving": (0.125, 0.25, 0.5, 1.0)}  # of the steps, at which rates are compared
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,8 @@ class RecommendConfig(StudyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.licence = _names("licence", self.licence)
-        self.exclude_family = _names("exclude_family", self.exclude_family)
+        self.licence = names("licence", self.licence)
+        self.exclude_family = names("exclude_family", self.exclude_family)
         if self.candidates is not None and not self.candidates.strip():  # candidates=$FILE where FILE is unset
             raise refused("candidates", self.candidates, "a CSV file, or null for the shipped candidates")
         if self.candidates is not None and self.study != PUBLISHED:
@@ -214,7 +214,12 @@ def within(name: str, value: int, low: int, high: int) -> None:
         raise refused(name, value, f"a whole number from {low} to {high}")
 
 
-def _names(name: str, value: Any) -> tuple[str, ...]:
+def names(name: str, value: Any) -> tuple[str, ...]:
+    """The names that a setting was given, one or several, in small letters.
+
+    Raises:
+        ConfigError: one of them is empty or no text.
+    """
     if value is None:
         return ()
     values: Sequence[Any] = value if isinstance(value, (list, tuple)) else [value]

@@ -84,6 +84,28 @@ class BenchmarkRow(Row):
     note: str | None = _note
 
 
+class SmallWorldRow(Row):
+    """One training of the small world, its score at each quarter of its steps, and what its base had before it."""
+
+    study: str = _text
+    model: str = _text
+    family: str = _text
+    params_b: float = _params
+    tokens_t: float = _tokens
+    seed: int = Field(ge=0, description="the seed of the training")
+    arxiv: float = _score
+    books: float = _score
+    github: float = _score
+    stack: float = _score
+    wiki: float = _score
+    benchmarks: float = Field(ge=0, le=100, description="the mean of the five")
+    probe: float = _score
+    at_25: float = _score
+    at_50: float = _score
+    at_75: float = _score
+    score: float = _score
+
+
 class _Candidate(Row):
     """A model that may be chosen: its size, and whatever benchmark scores are known."""
 

@@ -1,0 +1,181 @@
+"""Spend device-hours on choosing a base, one purchase after another, until the budget or what it is worth ends.
+
+    plan = Plan(settings)
+    choice = spend(plan, buyer, settings.dry_run)       # buyer: of buying.py
+
+Nothing is remembered between purchases but the study's records, so a killed plan goes on where it stopped, and what is
+there is never paid for twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rm_selection import reference
+from rm_selection.analysis.belief import Belief, believe
+from rm_selection.budget_settings import BudgetConfig
+from rm_selection.candidates import Candidate, Lineage, candidates
+from rm_selection.errors import SelectionError
+from rm_selection.next_runs import PROBE, Prices, Purchase, best, weighed
+from rm_selection.prices import corrected, priced
+from rm_selection.selection import Constraints
+from rm_selection.standing import Standing, standing
+
+Array = NDArray[np.float64]
+LEAST = 1e-3  # points; what is expected to save less is no reason to train anything
+
+
+@dataclass(frozen=True)
+class Bought:
+    """A purchase, its candidates by name, and its commands, word by word.
+
+    hours, gain: as expected before it, device-hours and points of regret.
+    """
+
+    figure: str
+    names: tuple[str, ...]
+    hours: float
+    gain: float
+    commands: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a choice stands. candidates: n that are left. known: (n, K) figures. hours: device-hours spent so far.
+
+    belief, prices: of the candidates. failed: why, by the name of a candidate that is left no longer.
+    purchases: made so far. ended: why no more is bought; empty while more is.
+    """
+
+    candidates: list[Candidate]
+    known: Array
+    hours: float
+    belief: Belief
+    prices: Prices
+    failed: dict[str, str]
+    purchases: tuple[Bought, ...] = ()
+    ended: str = ""
+
+
+class Buyer(Protocol):
+    """Makes purchases: after `run` the study's records hold their figures, or say what failed."""
+
+    def commands(self, bought: Purchase, choice: Choice) -> list[list[str]]:
+        """Those of a purchase, word by word."""
+
+    def run(self, commands: Sequence[Sequence[str]]) -> None:
+        """Run them, one after another."""
+
+
+class Plan:
+    """What does not change while a budget is spent: candidates that fit, what figures tell, and prices.
+
+    Raises:
+        SelectionError: no candidate is left, or none fits the device.
+    """
+
+    def __init__(self, settings: BudgetConfig) -> None:
+        self.settings = settings
+        bounds = Constraints(settings.max_params_b, settings.min_params_b, settings.licence, settings.exclude_family)
+        lineage = Lineage(settings.use, settings.policy)
+        self.offer = priced(settings, candidates(settings.candidates, settings.stage, bounds, lineage))
+        calibration, public = reference.expected(settings.objective.name)
+        self.calibration = calibration if settings.probe else calibration.without(PROBE)
+        self.public = np.array([public.get(one.repo, np.nan) for one in self.offer.candidates])
+        self.lost: dict[str, str] = {}  # candidates whose purchase left nothing in this process
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Names of the K figures."""
+        return self.calibration.figures
+
+    def stand(self) -> Choice:
+        """How the choice stands by the study's records.
+
+        Raises:
+            StudyError: it holds runs of another protocol.
+        """
+        now = standing(self.settings, self.offer.candidates, self.figures)
+        now.known[:, self.figures.index(reference.PUBLIC)] = self.public
+        failed = self.lost | now.failed
+        kept = [i for i, one in enumerate(self.offer.candidates) if one.name not in failed]
+        if not kept:
+            name, reason = next(iter(failed.items()))
+            raise SelectionError(f"no candidate is left: all {len(failed)} failed, {name}: {reason}")
+        prices = corrected(self.offer.prices, now.took).of(kept)
+        known = now.known[kept]
+        chosen = [self.offer.candidates[i] for i in kept]
+        return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, failed)
+
+    def next(self, choice: Choice) -> Purchase | str:
+        """The next purchase, or why there is none."""
+        rng = np.random.default_rng(self.settings.seed)
+        offers = weighed(choice.belief, self.figures, choice.known, choice.prices, rng)
+        useful = [each for each in offers if each.gain >= LEAST]
+        if not useful:
+            return "nothing that is left to buy would change the choice"
+        left = self.settings.budget_gpu_hours - choice.hours
+        found = best(useful, left)
+        if found is None:
+            least = min(useful, key=lambda each: each.hours)
+            if choice.hours == 0:
+                raise SelectionError(_too_small(self.settings.budget_gpu_hours, least, choice))
+            return f"{max(left, 0.0):.3g} hours are left, and the cheapest useful purchase takes {least.hours:.3g}"
+        if found.worth < self.settings.worth:
+            saved = f"the best hour left would save {found.worth:.2g} points of regret"
+            return f"{saved}, less than worth={self.settings.worth:g}"
+        return found
+
+
+def spend(plan: Plan, buyer: Buyer, dry_run: bool) -> Choice:
+    """Spend the budget.
+
+    A dry run runs nothing and takes every figure to come out as expected, so what it prints is one way it may go.
+
+    Raises:
+        SelectionError: the budget pays for nothing, or every candidate failed.
+        StudyError: the study holds runs of another protocol.
+    """
+    choice, made = plan.stand(), []
+    while not isinstance(found := plan.next(choice), str):
+        names = tuple(choice.candidates[i].name for i in found.candidates)
+        commands = buyer.commands(found, choice)
+        made.append(Bought(found.figure, names, found.hours, found.gain, commands))
+        if dry_run:
+            choice = _as_expected(plan, choice, found)
+        else:
+            buyer.run(commands)
+            _note_lost(plan, choice, found)
+            choice = plan.stand()
+    return replace(choice, purchases=tuple(made), ended=found)
+
+
+def _as_expected(plan: Plan, choice: Choice, bought: Purchase) -> Choice:
+    known, column = choice.known.copy(), plan.figures.index(bought.figure)
+    for i in bought.candidates:
+        known[i, column] = choice.belief.expected[i * len(plan.figures) + column]
+    belief = believe(plan.calibration, known)
+    return replace(choice, known=known, hours=choice.hours + bought.hours, belief=belief)
+
+
+def _note_lost(plan: Plan, choice: Choice, bought: Purchase) -> None:
+    """Candidates of a purchase that has left neither a figure nor a failure: they are not tried for ever."""
+    now, column = standing(plan.settings, choice.candidates, plan.figures), plan.figures.index(bought.figure)
+    for i in bought.candidates:
+        name = choice.candidates[i].name
+        if np.isnan(now.known[i, column]) and name not in now.failed:
+            plan.lost[name] = "its command left no record; what it printed says why"
+
+
+def _too_small(budget: float, least: Purchase, choice: Choice) -> str:
+    names = ", ".join(choice.candidates[i].name for i in least.candidates[:3])
+    more = f" and {len(least.candidates) - 3} more" if len(least.candidates) > 3 else ""
+    return (
+        f"budget_gpu_hours={budget:g} pays for nothing; the smallest useful one is {least.hours:.2g}, for "
+        f"{least.figure} of {names}{more}"
+    )

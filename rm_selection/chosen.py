@@ -1,0 +1,111 @@
+"""What a choice comes to: the ranking, who is tied with the first, what it may still cost, and what was saved."""
+
+from __future__ import annotations
+
+import shlex
+
+import numpy as np
+import pandas as pd
+
+from rm_selection.analysis.belief import Belief
+from rm_selection.analysis.calibration import SCORE
+from rm_selection.analysis.measurement import normal_interval
+from rm_selection.budget import Choice, Plan
+from rm_selection.next_runs import PROBE, STOPS
+
+Z90 = 1.645  # the normal distribution's 95% point: an interval of 90%
+DRAWS = 4000
+
+
+def ranking(plan: Plan, choice: Choice) -> pd.DataFrame:
+    """Every candidate, the best first: the columns of a study's `recommendation`, `family` and `tied`.
+
+    tied: whether the 90% interval of the difference from the first holds 0. basis: the furthest that is known of it.
+    """
+    belief, rng = choice.belief, np.random.default_rng(plan.settings.seed)
+    draws = belief.draws(rng, DRAWS)
+    places = (-draws).argsort(axis=1).argsort(axis=1)
+    low, high = normal_interval(belief.mean, belief.sd)
+    bases = [one.base for one in choice.candidates]
+    table = pd.DataFrame(
+        {
+            "model": [one.name for one in choice.candidates],
+            "family": [base.family for base in bases],
+            "params_b": [base.params_b for base in bases],
+            "licence": [base.licence for base in bases],
+            "predicted": belief.mean,
+            "low": low,
+            "high": high,
+            "probability_top_1": (places == 0).mean(axis=0),
+            "probability_top_5": (places < 5).mean(axis=0),
+            "train_gpu_hours": choice.prices.training[SCORE],
+            "basis": [_basis(plan.figures, row) for row in choice.known],
+            "tied": _tied(belief),
+        }
+    ).sort_values(["predicted", "model"], ascending=[False, True], ignore_index=True)
+    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    return table
+
+
+def regret(choice: Choice, seed: int) -> float:
+    """Points by which the best candidate is expected to beat the one that is chosen."""
+    draws = choice.belief.draws(np.random.default_rng(seed), DRAWS)
+    return float((draws.max(axis=1) - draws[:, choice.belief.mean.argmax()]).mean())
+
+
+def sentences(plan: Plan, choice: Choice, table: pd.DataFrame) -> list[str]:
+    """The answer in words, the most important first."""
+    first = table.iloc[0]
+    tied = table.loc[table["tied"] & (table["rank"] > 1), "model"].tolist()
+    said = [
+        f"Train the reward model from {first['model']}: expected score {first['predicted']:.1f} "
+        f"[{first['low']:.1f}, {first['high']:.1f}], the best of {len(table)} with a chance of "
+        f"{first['probability_top_1']:.0%}; expected regret {regret(choice, plan.settings.seed):.1f} points.",
+        _on_ties(first["model"], tied),
+        _on_hours(plan, choice),
+        f"Ended because {choice.ended}.",
+        *plan.offer.too_large,
+        *(f"{name} is left out: {reason}" for name, reason in choice.failed.items()),
+    ]
+    return [sentence for sentence in said if sentence]
+
+
+def purchases(choice: Choice) -> pd.DataFrame:
+    """What was bought, a row a purchase: step, figure, candidates, hours, gain and command, as expected before it."""
+    rows = [
+        (step, each.figure, " ".join(each.names), each.hours, each.gain, "; ".join(map(shlex.join, each.commands)))
+        for step, each in enumerate(choice.purchases, start=1)
+    ]
+    return pd.DataFrame(rows, columns=["step", "figure", "candidates", "hours", "gain", "command"])
+
+
+def _on_ties(first: str, tied: list[str]) -> str:
+    if not tied:
+        return f"No other candidate is tied with {first} at 90%."
+    more = f" and {len(tied) - 5} more" if len(tied) > 5 else ""
+    return f"Tied with it, for all that is known: {', '.join(tied[:5])}{more}."
+
+
+def _on_hours(plan: Plan, choice: Choice) -> str:
+    everything = float((choice.prices.training[SCORE] + choice.prices.scoring).sum())
+    saved = f"{1 - choice.hours / everything:.0%} less than" if choice.hours < everything else "as much as"
+    return (
+        f"{'Would spend' if plan.settings.dry_run else 'Spent'} {choice.hours:.3g} of {plan.settings.budget_gpu_hours:g} device-hours, {saved} one training of each "
+        f"of {len(choice.candidates)} candidates ({everything:.3g}; {plan.offer.basis})."
+    )
+
+
+def _basis(figures: tuple[str, ...], known: np.ndarray) -> str:
+    there = {name for name, value in zip(figures, known, strict=True) if not np.isnan(value)}
+    whole = sum(name.partition("_")[0] == SCORE for name in there)
+    if whole:
+        return "measured" if whole == 1 else f"measured, {whole} seeds"
+    if stops := [STOPS[name] for name in there if name in STOPS]:
+        return f"trained to {max(stops):.0%}"
+    return "probed" if PROBE in there else "predicted" if there else "unknown"
+
+
+def _tied(belief: Belief) -> np.ndarray:
+    first = int(belief.mean.argmax())
+    variance = belief.cov[first, first] + np.diag(belief.cov) - 2 * belief.cov[first]
+    return np.asarray(belief.mean[first] - belief.mean <= Z90 * np.sqrt(np.maximum(variance, 0)))

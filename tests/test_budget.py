@@ -1,0 +1,242 @@
+"""Choosing a base under a budget: trainings are played, their records are where train would have left them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rm_selection import buying, cells, recommend, runs
+from rm_selection.checkpoints import load_base
+
+TRUTH = {"llama3": 74.0, "qwen2": 81.0, "mistral": 70.0, "gemma2-2b": 62.0, "yi-6b": 66.0, "phi3-mini": 79.0}
+PAIR = {"prompt": "Which one is it?", "chosen": "This one.", "rejected": "That one, or maybe another."}
+
+
+class Played:
+    """Trainings and probes that take no time: every score is the truth, earlier ones below it, and hours are told."""
+
+    def __init__(self, monkeypatch, truth=TRUTH, fails=()) -> None:
+        self.truth, self.fails, self.ran, self.settings = truth, fails, [], None
+        played = self
+
+        def run(commands: buying.Commands, lines) -> None:
+            played.settings = commands.settings
+            for words in lines:
+                played.ran.append(words)
+                played.one(dict(word.partition("=")[::2] for word in words[4:] if "=" in word), words[2])
+
+        monkeypatch.setattr(buying.Commands, "run", run)
+
+    def one(self, given: dict[str, str], module: str) -> None:
+        for base in given["base"].split(","):
+            if module.endswith("measure"):
+                self.probe(base, given["stage"])
+            else:
+                self.train(base, given["stage"], int(given["seed"]), float(given["until"]))
+
+    def probe(self, base: str, stage: str) -> None:
+        run_id = f"{base}@{stage}__probe-00000000"
+        record = {"status": "finished", "run_id": run_id, "settings": {"feature": {"name": "probe"}}}
+        record |= {"values": {"accuracy": 20 + 0.6 * self.truth[base]}, "cost": {"seconds": 36.0}, "protocols": {}}
+        runs.write_record(self.settings.folder / "features" / run_id, record)
+
+    def train(self, base: str, stage: str, seed: int, until: float) -> None:
+        settings = self.settings.cell(load_base(base), stage, seed)
+        (folder,) = cells.folders(settings)
+        record = {"run_id": folder.name, "settings": cells.compared_settings(settings), "inputs": {}}
+        record |= {"checkpoint": {"name": f"{base}@{stage}", "base": base}, "cost": {"seconds": 3600 * until}}
+        if base in self.fails:
+            runs.write_record(folder, record | {"status": "failed", "reason": "it needs more memory"})
+            return
+        score = 50 + (self.truth[base] - 50) * until**0.5
+        known = (runs.read_record(folder) or {}).get("partials", [])
+        if until < 1:
+            part = {"share": until, "scores": {"jsonl": score}, "seconds": 3600 * until}
+            record |= {"status": "partial", "partials": [*known, part]}
+        else:
+            record |= {"status": "finished", "partials": known}
+        runs.write_record(folder, record | {"scores": {"jsonl": {"score": score}}})
+
+
+@pytest.fixture
+def files(tmp_path) -> Path:
+    for name in ("train", "test"):
+        rows = [PAIR | {"prompt": f"Which one is it, of {name}, {i}?"} for i in range(40)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def words(files: Path, *changes: str) -> list[str]:
+    return [
+        f"output={files / 'outputs'}",
+        "study=choice",
+        "dataset=jsonl",
+        f"dataset.train={files / 'train.jsonl'}",
+        "evaluation=jsonl",
+        f"evaluation.path={files / 'test.jsonl'}",
+        f"candidates={','.join(TRUTH)}",
+        "device=h200",
+        "training=lora",
+        "tracking=off",
+        "worth=0",
+        *changes,
+    ]
+
+
+def call(*line: str) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["recommend", *line])
+        try:
+            recommend.with_budget()
+        except SystemExit as left:
+            return int(left.code or 0)
+    return 0
+
+
+def table(files: Path) -> pd.DataFrame:
+    return pd.read_csv(files / "outputs" / "choice" / "tables" / "recommendation.csv")
+
+
+def test_the_best_base_is_found_for_less_than_training_all(files, monkeypatch, capsys):
+    played = Played(monkeypatch)
+    assert call(*words(files, "budget_gpu_hours=4")) == 0
+    ranked = table(files)
+    assert ranked["model"].iloc[0] == "qwen2@instruct"
+    assert played.ran[0][2] == "rm_selection.measure"  # the probe, of all at once, comes before any training
+    assert set(played.ran[0][4].removeprefix("base=").split(",")) == set(TRUTH)
+    said = capsys.readouterr().out
+    assert "Train the reward model from qwen2@instruct" in said
+    assert "expected regret" in said
+    assert "of 4 device-hours" in said
+
+
+def test_what_was_spent_is_what_the_records_say(files, monkeypatch, capsys):
+    Played(monkeypatch)
+    call(*words(files, "budget_gpu_hours=3"))
+    records = [runs.read_record(path.parent) for path in (files / "outputs").rglob("run.json")]
+    hours = sum(record["cost"]["seconds"] for record in records) / 3600
+    assert f"Spent {hours:.3g} of 3 device-hours" in " ".join(capsys.readouterr().out.split())
+
+
+def test_nothing_that_is_there_is_paid_for_twice(files, monkeypatch):
+    """A second plan with the same budget buys nothing; one with more goes on."""
+    first = Played(monkeypatch)
+    assert call(*words(files, "budget_gpu_hours=3")) == 0
+    again = Played(monkeypatch)
+    assert call(*words(files, "budget_gpu_hours=3")) == 0
+    assert len(again.ran) <= 1  # prices are known better now
+    more = Played(monkeypatch)
+    assert call(*words(files, "budget_gpu_hours=6")) == 0
+    bought = [tuple(line[4:10]) for played in (first, again, more) for line in played.ran]
+    assert len(bought) == len(set(bought))
+
+
+def test_a_dry_run_prints_the_plan_and_its_cost_and_runs_nothing(files, monkeypatch, capsys):
+    played = Played(monkeypatch)
+    assert call(*words(files, "budget_gpu_hours=3", "dry_run=true")) == 0
+    said = capsys.readouterr().out
+    assert not played.ran
+    assert not (files / "outputs").exists()
+    assert "Would spend" in said
+    assert "It would begin with: python -m rm_selection.measure -m base=" in said
+
+
+def test_commands_hand_on_the_settings_they_take(files, monkeypatch):
+    played = Played(monkeypatch)
+    call(*words(files, "budget_gpu_hours=4", "hardware.threads=1"))
+    measure, train = played.ran[0], next(line for line in played.ran if line[2] == "rm_selection.train")
+    assert f"feature.pairs={files / 'train.jsonl'}" in measure
+    assert "hardware.threads=1" in measure
+    assert not [word for word in measure if word.startswith(("dataset", "training", "budget"))]
+    assert {f"dataset.train={files / 'train.jsonl'}", "training=lora", "hardware.threads=1"} < set(train)
+    assert not [word for word in train if word.startswith(("budget", "candidates", "device", "worth"))]
+    assert shlex.split(shlex.join(train)) == train
+
+
+def test_what_failed_is_left_out_and_named(files, monkeypatch, capsys):
+    Played(monkeypatch, fails=("qwen2",))
+    assert call(*words(files, "budget_gpu_hours=6")) == 0
+    assert "qwen2@instruct" not in set(table(files)["model"])
+    assert table(files)["model"].iloc[0] == "phi3-mini@instruct"
+    assert "qwen2@instruct is left out: it needs more memory" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_command_that_leaves_nothing_is_not_tried_for_ever(files, monkeypatch, capsys):
+    monkeypatch.setattr(buying.Commands, "run", lambda self, lines: None)
+    assert call(*words(files, "budget_gpu_hours=3")) == 2
+    assert "no candidate is left: all 6 failed" in capsys.readouterr().err
+
+
+def test_a_budget_too_small_names_the_smallest_useful_one(files, monkeypatch, capsys):
+    Played(monkeypatch)
+    assert call(*words(files, "budget_gpu_hours=0.0000001")) == 2
+    said = capsys.readouterr().err
+    assert "budget_gpu_hours=1e-07 pays for nothing; the smallest useful one is" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("budget_gpu_hours=-1", "budget_gpu_hours=-1.0 is not allowed; give device-hours, above 0"),
+        ("max_params_b=0.1", "no candidate is left: max_params_b=0.1 removes the last 6; loosen it"),
+        ("candidates=llama9", "base=llama9 is unknown; did you mean"),
+        ("candidates=xyz*", "candidates=xyz* matches no base of conf/base"),
+        ("candidates=llama3@dpo", "llama3@dpo is not published; give llama3@pretrained or llama3@instruct"),
+        ("policy=llama3", "give what the reward model is for beside policy=llama3: ppo"),
+        ("use=ppo", "policy=null is not allowed; give the base of the policy that PPO trains"),
+        ("use=sft", "use=sft is not allowed; give ppo or best_of_n"),
+        ("until=0.5", "until=0.5 is not allowed"),
+        ("device=abacus", "device=abacus is not known; give h200 or"),
+        ("worth=-1", "worth=-1.0 is not allowed; give points an hour"),
+    ],
+)
+def test_what_cannot_be_planned_is_told_in_one_sentence(files, monkeypatch, capsys, change, message):
+    Played(monkeypatch)
+    given = [word for word in words(files, "budget_gpu_hours=3") if word.partition("=")[0] != change.partition("=")[0]]
+    assert call(*given, change) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_with_ppo_only_the_policys_lineage_is_left(files, monkeypatch):
+    Played(monkeypatch)
+    assert call(*words(files, "budget_gpu_hours=3", "use=ppo", "policy=qwen2.5-7b")) == 0
+    assert table(files)["model"].tolist() == ["qwen2@instruct"]
+
+
+def test_a_lineage_without_candidates_says_what_there_is(files, monkeypatch, capsys):
+    Played(monkeypatch)
+    given = [word for word in words(files, "budget_gpu_hours=3") if not word.startswith("candidates")]
+    assert call(*given, "candidates=llama3,mistral", "use=ppo", "policy=qwen2") == 2
+    assert "asks for its lineage, qwen, and there are llama, mistral" in capsys.readouterr().err
+
+
+def test_runs_of_another_protocol_are_refused_with_the_difference(files, monkeypatch, capsys):
+    Played(monkeypatch)
+    assert call(*words(files, "budget_gpu_hours=4")) == 0
+    assert call(*words(files, "budget_gpu_hours=4", "objective.epochs=2")) == 2
+    said = capsys.readouterr().err
+    assert "was trained with objective.epochs=1, and the plan would train with 2" in said
+    assert "choose another study=" in said
+
+
+def test_hours_that_are_not_worth_it_are_not_spent(files, monkeypatch, capsys):
+    played = Played(monkeypatch)
+    assert call(*words(files, "budget_gpu_hours=100"), "worth=5") == 0
+    assert len(played.ran) < 6
+    assert "less than worth=5" in capsys.readouterr().out
+
+
+def test_intervals_shrink_with_what_is_known(files, monkeypatch):
+    Played(monkeypatch)
+    call(*words(files, "budget_gpu_hours=5"))
+    ranked = table(files).set_index("basis")
+    width = ranked["high"] - ranked["low"]
+    measured = width[[name.startswith("measured") for name in width.index]]
+    assert measured.max() < width.max()
+    assert (ranked["low"] < ranked["predicted"]).all()
+    assert ranked["probability_top_1"].sum() == pytest.approx(1)
