@@ -21,6 +21,7 @@ import pandas as pd
 
 from rm_selection import console, runs
 from rm_selection.analysis.resampling import percentile_interval
+from rm_selection.protocol import SHARES
 
 SEED, RESAMPLES = 0, 10_000
 VALUES = ("best", "last", "loss")  # best validation so far, last validation, last validation loss
@@ -60,7 +61,7 @@ class Rule:
     by: str
 
     def __str__(self) -> str:
-        return ", ".join(f"{share:.3g} keep {part:.2g}" for share, part in self.stops)
+        return ", ".join(f"{share * 8:g}/8: {f'{part:.0%}' if part else 'one'}" for share, part in self.stops)
 
     def chosen(self, trials: Sequence[Trial]) -> tuple[Trial, float]:
         """The rate that is left, and the steps of all rates over those of the grid."""
@@ -73,30 +74,31 @@ class Rule:
         return left[0], sum(reached.values()) / len(trials)
 
 
-HALVES = tuple((1 / 8 * 2**i, 1 / 2) for i in range(3))
-SHAPES = (
-    HALVES,
-    ((1 / 4, 1 / 2), (1 / 2, 1 / 2)),
-    ((1 / 4, 1 / 4), (1 / 2, 1 / 2)),
-    ((1 / 4, 1 / 4),),
-    ((1 / 4, 0.0),),
-    ((1 / 4, 3 / 8), (3 / 8, 1 / 3)),
-    ((1 / 8, 5 / 8), (1 / 4, 1 / 2), (1 / 2, 1 / 3)),
+OURS = tuple((share, 1 / 2) for share in SHARES["halving"][:-1])  # as in rm_selection/learning.py
+STOPS: tuple[tuple[tuple[float, float], ...], ...] = (
+    OURS,
+    ((1 / 8, 1 / 2), (1 / 4, 1 / 2), (1 / 2, 1 / 2)),
+    ((1 / 8, 1 / 2), (3 / 8, 1 / 2), (1 / 2, 1 / 2)),
+    ((1 / 8, 1 / 2), (1 / 2, 1 / 2), (5 / 8, 1 / 2)),
+    ((1 / 8, 1 / 2), (1 / 4, 1 / 2)),
+    ((1 / 8, 1 / 2), (1 / 2, 0.0)),
+    ((1 / 8, 5 / 8), (1 / 4, 3 / 5), (1 / 2, 0.0)),
     ((1 / 8, 5 / 8), (3 / 8, 0.0)),
+    ((1 / 4, 1 / 4), (1 / 2, 1 / 2)),
+    ((1 / 4, 0.0),),
+    ((1 / 4, 1 / 4),),
     ((3 / 8, 0.0),),
-    ((3 / 8, 1 / 4),),
     ((1 / 2, 0.0),),
 )
 
 
 def trials(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[Trial]]:
-    """The rates of each base and objective, in the order of the rates."""
+    """The rates of each base and objective, in their order; those of which a rate is missing are left out."""
     found: dict[tuple[str, str], list[Trial]] = {}
     for record in records:
         one = record["training"]
         sign = -1 if one["metric"] == "validation_loss" else 1
-        told = [{name: each[name] for name in ("step", one["metric"], "validation_loss")} for each in one["evaluations"]]
-        columns = pd.DataFrame(told)
+        columns = pd.DataFrame(one["evaluations"])
         key = (record["checkpoint"]["base"], record["settings"]["objective"]["name"])
         found.setdefault(key, []).append(
             Trial(
@@ -107,7 +109,8 @@ def trials(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[T
                 record["scores"]["microcosm"]["score"],
             )
         )
-    return {key: sorted(found[key], key=lambda one: one.rate) for key in sorted(found)}
+    most = max(map(len, found.values()), default=0)
+    return {key: sorted(rates, key=lambda one: one.rate) for key, rates in sorted(found.items()) if len(rates) == most}
 
 
 def replayed(known: Mapping[tuple[str, str], Sequence[Trial]], rule: Rule) -> pd.DataFrame:
@@ -131,13 +134,13 @@ def summary(table: pd.DataFrame) -> dict[str, str]:
 
 def main() -> None:
     if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
-        sys.exit("name the folder of the study: python experiments/search/replay.py outputs/microcosm-search-1")
+        sys.exit("name the folder of a study: python experiments/search/replay.py outputs/microcosm-search-1")
     known = trials([record for record in runs.records(Path(sys.argv[1])) if record["status"] == "finished"])
     for objective in sorted({objective for _, objective in known}):
         own = {key: rates for key, rates in known.items() if key[1] == objective}
         rows = [
             {"rule": str(rule), "by": rule.by} | summary(replayed(own, rule))
-            for rule in (Rule(stops, by) for stops, by in product(SHAPES, VALUES))
+            for rule in (Rule(stops, by) for stops, by in product(STOPS, VALUES))
         ]
         console.table(f"{objective}, {len(own)} bases, intervals 90% over bases", pd.DataFrame(rows))
 
