@@ -24,7 +24,7 @@ from rm_selection.errors import SelectionError
 from rm_selection.next_runs import PROBE, Prices, Purchase, best, weighed
 from rm_selection.prices import corrected, priced
 from rm_selection.selection import Constraints
-from rm_selection.standing import Standing, standing
+from rm_selection.standing import standing
 
 Array = NDArray[np.float64]
 LEAST = 1e-3  # points; what is expected to save less is no reason to train anything

@@ -70,7 +70,7 @@ class BudgetConfig(TrainConfig):
 
 
 def _listed(given: Any) -> tuple[str, ...]:
-    if given is None:
+    if given is None or given == ():
         return ()
     values: Sequence[Any] = given if isinstance(given, (list, tuple)) else [given]
     if not values or not all(isinstance(one, str) and one.strip() for one in values):

@@ -89,9 +89,10 @@ def _on_ties(first: str, tied: list[str]) -> str:
 def _on_hours(plan: Plan, choice: Choice) -> str:
     everything = float((choice.prices.training[SCORE] + choice.prices.scoring).sum())
     saved = f"{1 - choice.hours / everything:.0%} less than" if choice.hours < everything else "as much as"
+    spent = f"{'Would spend' if plan.settings.dry_run else 'Spent'} {choice.hours:.3g}"
     return (
-        f"{'Would spend' if plan.settings.dry_run else 'Spent'} {choice.hours:.3g} of {plan.settings.budget_gpu_hours:g} device-hours, {saved} one training of each "
-        f"of {len(choice.candidates)} candidates ({everything:.3g}; {plan.offer.basis})."
+        f"{spent} of {plan.settings.budget_gpu_hours:g} device-hours, {saved} one training of each of "
+        f"{len(choice.candidates)} candidates ({everything:.3g}; {plan.offer.basis})."
     )
 
 

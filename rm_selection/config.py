@@ -33,8 +33,12 @@ _PACKAGE = Path(__file__).resolve().parent
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
 
-def entry_point(name: str, schema: type[T]) -> Callable[[Callable[[T], None]], Callable[[], None]]:
+def entry_point(
+    name: str, schema: type[T], usage: str | None = None
+) -> Callable[[Callable[[T], None]], Callable[[], None]]:
     """Turn `task(settings)` into a command configured by conf/<name>.yaml.
+
+    usage: how its settings are asked for and given, where that is not by `python -m rm_selection.<name>` alone.
 
     Exit codes: 0 done; 2 the input is at fault, told in one sentence; 130 interrupted; 1 a defect of ours.
     """
@@ -45,7 +49,7 @@ def entry_point(name: str, schema: type[T]) -> Callable[[Callable[[T], None]], C
             _show_any_name()
             try:
                 if {"-h", "--help"} & set(sys.argv[1:]):
-                    print(_help(name, schema, task.__doc__ or ""), flush=True)
+                    print(_help(name, schema, task.__doc__ or "", usage), flush=True)
                     return
                 _check_words(sys.argv[1:], schema)
                 sys.argv[1:] = _listed(sys.argv[1:], schema)
@@ -171,13 +175,13 @@ def in_context(content: DictConfig, context: Mapping[str, Any] | None = None) ->
     return DictConfig(whole.content)
 
 
-def _help(name: str, schema: type[Any], summary: str) -> str:
+def _help(name: str, schema: type[Any], summary: str, usage: str | None) -> str:
     values = _defaults(name)
     rows = [(f"{f.name}={shown(values.get(f.name))}", f.metadata["help"]) for f in fields(schema)]
     width = max(len(left) for left, _ in rows)
     lines = [f"  {left:<{width}}  {text}" for left, text in rows]
-    usage = f"usage: python -m rm_selection.{name} [setting=value ...]"
-    return "\n".join([summary.strip(), "", usage, "", "settings and their defaults:", *lines])
+    usage = usage or f"python -m rm_selection.{name} [setting=value ...]"
+    return "\n".join([summary.strip(), "", f"usage: {usage}", "", "settings and their defaults:", *lines])
 
 
 def _defaults(name: str) -> dict[str, Any]:

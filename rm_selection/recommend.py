@@ -7,10 +7,8 @@ python -m rm_selection.recommend budget_gpu_hours=40 dataset=ultrafeedback candi
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rm_selection.budget_settings import BudgetConfig
 from rm_selection.config import entry_point
 from rm_selection.settings import PUBLISHED, RecommendConfig
 
@@ -19,8 +17,13 @@ if TYPE_CHECKING:
 
     from rm_selection.evidence import Evidence
 
+USAGE = (
+    "python -m rm_selection.recommend [setting=value ...]\n"
+    "       with budget_gpu_hours=HOURS it trains until the best is found; budget_gpu_hours=1 --help lists how"
+)
 
-@entry_point("recommend", RecommendConfig)
+
+@entry_point("recommend", RecommendConfig, USAGE)
 def main(settings: RecommendConfig) -> None:
     """Rank candidate base models by the quality of the reward model they would make, with 90% intervals."""
     from rm_selection import console, selection, studies
@@ -61,26 +64,10 @@ def _told(settings: RecommendConfig) -> dict[str, object]:
     return vars(settings) | {"objective": settings.objective.name}
 
 
-@entry_point("recommend_budget", BudgetConfig)
-def with_budget(settings: BudgetConfig) -> None:
-    """Find the best base under a budget: public figures first, then probes, short trainings, and whole ones."""
-    from hydra.core.hydra_config import HydraConfig
-
-    from rm_selection import chosen, console, studies
-    from rm_selection.budget import Plan, spend
-    from rm_selection.buying import Commands
-
-    plan = Plan(settings)
-    choice = spend(plan, Commands(settings, list(HydraConfig.get().overrides.task)), settings.dry_run)
-    table = chosen.ranking(plan, choice)
-    said = chosen.sentences(plan, choice, table)
-    if settings.dry_run:
-        console.plan(chosen.purchases(choice), said)
-        return
-    written = studies.write_recommendation(settings.folder, table, said, [], asdict(settings))
-    console.recommendation(table.head(settings.top), said, [], "device-hours of one whole training")
-    console.line(f"{len(table)} rows: {written}")
-
-
 if __name__ == "__main__":
-    with_budget() if any(word.startswith("budget_gpu_hours=") for word in sys.argv[1:]) else main()
+    if any(word.startswith("budget_gpu_hours=") for word in sys.argv[1:]):
+        from rm_selection.recommend_budget import main as with_budget
+
+        with_budget()
+    else:
+        main()

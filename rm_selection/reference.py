@@ -8,6 +8,7 @@ leave out the family that they predict. Levels do not carry over from them to ot
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ def small_worlds() -> pd.DataFrame:
     return read_table(DATA / "small_worlds.csv", SmallWorldRow, ("study", "model", "seed"))
 
 
+@cache
 def expected(objective: str) -> tuple[Calibration, pd.Series]:
     """What each of FIGURES and further seeds tells, and PUBLIC by the repository of a base, points."""
     known = evidence.published(objective)
@@ -56,5 +58,6 @@ def _beside(public: Calibration, small: Calibration) -> Calibration:
         slope=np.append(public.slope[:1], small.slope),
         errors=errors,
         mean=public.mean,
+        mean_sd=WIDE,
         spread=public.spread,
     )

@@ -220,7 +220,7 @@ def names(name: str, value: Any) -> tuple[str, ...]:
     Raises:
         ConfigError: one of them is empty or no text.
     """
-    if value is None:
+    if value is None or value == ():  # a list that is empty was given; a tuple is what this returned
         return ()
     values: Sequence[Any] = value if isinstance(value, (list, tuple)) else [value]
     if not values or not all(isinstance(v, str) and v.strip() for v in values):

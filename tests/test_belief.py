@@ -17,7 +17,7 @@ NAN = float("nan")
 def told(slope=(1.0,), errors=((4.0,),), offset_sd=(0.0,), names=("score",), spread=6.0) -> Calibration:
     zeros = np.zeros(len(names))
     return Calibration(
-        names, zeros, np.array(offset_sd), np.array(slope), np.array(errors, dtype=float), 70.0, spread, 16
+        names, zeros, np.array(offset_sd), np.array(slope), np.array(errors, dtype=float), 70.0, WIDE, spread
     )
 
 

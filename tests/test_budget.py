@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rm_selection import buying, cells, recommend, runs
+from rm_selection import buying, cells, recommend_budget, runs
 from rm_selection.checkpoints import load_base
 
 TRUTH = {"llama3": 74.0, "qwen2": 81.0, "mistral": 70.0, "gemma2-2b": 62.0, "yi-6b": 66.0, "phi3-mini": 79.0}
@@ -92,7 +92,7 @@ def call(*line: str) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["recommend", *line])
         try:
-            recommend.with_budget()
+            recommend_budget.main()
         except SystemExit as left:
             return int(left.code or 0)
     return 0
@@ -240,3 +240,19 @@ def test_intervals_shrink_with_what_is_known(files, monkeypatch):
     assert measured.max() < width.max()
     assert (ranked["low"] < ranked["predicted"]).all()
     assert ranked["probability_top_1"].sum() == pytest.approx(1)
+
+
+def test_a_second_dataset_says_whether_the_ranking_moves(files, monkeypatch, capsys):
+    other = files / "other.jsonl"
+    other.write_text((files / "train.jsonl").read_text())
+    played = Played(monkeypatch)
+    assert call(*words(files, "budget_gpu_hours=8", f"second_dataset={other}")) == 0
+    assert "The choice does not move from jsonl to other: qwen2@instruct is first on both" in capsys.readouterr().out
+    lines = [line for line in played.ran if "study=choice-other" in line and line[2] == "rm_selection.train"]
+    assert {f"dataset.train={other}", "dataset.name=other"} < set(lines[0])
+
+
+def test_a_second_dataset_that_is_none_is_refused(files, monkeypatch, capsys):
+    Played(monkeypatch)
+    assert call(*words(files, "budget_gpu_hours=8", "second_dataset=nothing")) == 2
+    assert "second_dataset=nothing is not allowed; give a name of conf/dataset, or a file" in capsys.readouterr().err

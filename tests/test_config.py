@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from rm_selection import config, train
+from rm_selection.budget_settings import BudgetConfig
 from rm_selection.config import entry_point, typed
 from rm_selection.dashboards_settings import DashboardsConfig
 from rm_selection.errors import ConfigError, FitError
@@ -28,6 +29,7 @@ SCHEMAS = {
     "microcosm": BuildConfig,
     "posttrain": PosttrainConfig,
     "recommend": RecommendConfig,
+    "recommend_budget": BudgetConfig,
     "regress": RegressConfig,
     "report": ReportConfig,
     "share": ShareConfig,
@@ -37,6 +39,7 @@ SCHEMAS = {
 }
 NEEDED = {
     "evaluate": {"model": "folder"},
+    "recommend_budget": {"budget_gpu_hours": 40},
     "throughput": {"model": "folder", "pairs": "file"},
 }  # settings without a default
 done: list[StudyConfig] = []
@@ -228,7 +231,8 @@ def test_help_loads_neither_hydra_nor_pandas(tmp_path, name):
     code = f"""import sys; from rm_selection.{module} import main; sys.argv = ["x", "-h"]; main()
 print("loaded:", *{{"hydra", "pandas", "numpy", "pydantic", "rich", "matplotlib"}} & set(sys.modules))"""
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[2] == f"usage: python -m rm_selection.{name} [setting=value ...]"
+    usage = name.replace("_budget", " budget_gpu_hours=HOURS")
+    assert done.stdout.splitlines()[2] == f"usage: python -m rm_selection.{usage} [setting=value ...]"
     assert done.stdout.splitlines()[-1].strip() == "loaded:"
 
 

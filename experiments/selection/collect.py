@@ -1,4 +1,4 @@
-"""The trainings of small worlds as the table that is shipped: collect.py FOLDER... writes rm_selection/data/small_worlds.csv."""
+"""The trainings of small worlds as the shipped table data/small_worlds.csv: collect.py FOLDER..."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STOPS = ("at_25", "at_50", "at_75", "score")
 
 
 def rows(study: Path) -> list[dict[str, Any]]:
-    """A row a finished training; its scores are those on the evaluation, which experiment=microcosm_selection watches."""
+    """A row a finished training; its scores are on the evaluation, which experiment=microcosm_selection watches."""
     measured: dict[str, dict[str, float]] = {}
     for record in runs.records(study, "features"):
         values, known = record["values"], measured.setdefault(record["checkpoint"]["base"], {})

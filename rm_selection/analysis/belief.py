@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from rm_selection.analysis.calibration import WIDE, Calibration
+from rm_selection.analysis.calibration import Calibration
 
 Array = NDArray[np.float64]
 DRAWS = 1000
@@ -54,8 +54,8 @@ def believe(calibration: Calibration, known: Array) -> Belief:
         calibration: what each figure tells.
         known: (n, K) values, NaN where not known.
     """
-    n, k = known.shape
-    scores = np.asarray(calibration.spread**2 * np.eye(n) + WIDE**2)
+    n = len(known)
+    scores = np.asarray(calibration.spread**2 * np.eye(n) + calibration.mean_sd**2)
     slope = calibration.slope
     figures = np.asarray(np.kron(scores, np.outer(slope, slope)))
     figures += np.kron(np.ones((n, n)), np.diag(calibration.offset_sd**2)) + np.kron(np.eye(n), calibration.errors)

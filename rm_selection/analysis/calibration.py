@@ -30,7 +30,7 @@ class Calibration:
     """What each of K figures tells; points unless the figure has another unit.
 
     figures: their names; the last is SCORE. offset, offset_sd, slope: (K,). errors: (K, K), their covariance.
-    mean: of final scores. spread: standard deviation of final scores between bases of one study. n: bases it rests on.
+    mean, mean_sd: of a study's final scores. spread: their standard deviation between bases of one study.
     """
 
     figures: tuple[str, ...]
@@ -39,8 +39,8 @@ class Calibration:
     slope: Array
     errors: Array
     mean: float
+    mean_sd: float
     spread: float
-    n: int
 
     @property
     def seed_sd(self) -> float:
@@ -75,14 +75,22 @@ def calibrate(reference: pd.DataFrame, figures: Sequence[str]) -> Calibration:
     errors[-1, -1] = seed
     means = per_base.mean()
     spread = np.sqrt(max(means.groupby("study").var().mean() - seed / per_base.size().mean(), 1.0))
-    sd = (
-        offsets.std(axis=0, ddof=1) * np.sqrt(1 + 1 / len(offsets))
-        if len(offsets) >= FEW
-        else np.full(len(names), WIDE)
+    (offset, offset_sd), (level, level_sd) = (
+        _levels(offsets),
+        _levels(means.groupby("study").mean().to_numpy()[:, None]),
     )
-    offset, sd = np.nanmean(offsets, axis=0), np.nan_to_num(sd, nan=WIDE)
-    offset[-1] = sd[-1] = 0.0
-    return Calibration(names, offset, sd, slope, _positive(errors), float(means.mean()), float(spread), len(means))
+    offset[-1] = offset_sd[-1] = 0.0
+    return Calibration(
+        names, offset, offset_sd, slope, _positive(errors), float(level[0]), float(level_sd[0]), float(spread)
+    )
+
+
+def _levels(of_studies: Array) -> tuple[Array, Array]:
+    """Mean (K,) of what (studies, K) show, and the standard deviation with which it foretells another study's."""
+    mean = np.nanmean(of_studies, axis=0)
+    if len(of_studies) < FEW:
+        return mean, np.full(len(mean), WIDE)
+    return mean, np.asarray(np.nanstd(of_studies, axis=0, ddof=1) * np.sqrt(1 + 1 / len(of_studies)))
 
 
 def _arrays(reference: pd.DataFrame, names: Sequence[str]) -> tuple[Array, Array, NDArray[np.int_], NDArray[np.int_]]:

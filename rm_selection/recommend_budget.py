@@ -1,0 +1,56 @@
+"""What `recommend` does with a budget: train until the best base is found.
+
+python -m rm_selection.recommend budget_gpu_hours=40 dataset=ultrafeedback candidates=llama3,qwen2,mistral
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rm_selection.budget_settings import BudgetConfig
+from rm_selection.config import entry_point
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+USAGE = "python -m rm_selection.recommend budget_gpu_hours=HOURS [setting=value ...]"
+
+
+@entry_point("recommend_budget", BudgetConfig, USAGE)
+def main(settings: BudgetConfig) -> None:
+    """Find the best base under a budget: public figures first, then probes, short trainings, and whole ones."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from rm_selection import console, second
+
+    words = list(HydraConfig.get().overrides.task)
+    if settings.second_dataset is None:
+        _chosen(settings, words)
+        return
+    (one, its), (two, others) = second.halves(settings, words)
+    first, other = _chosen(one, its), _chosen(two, others)
+    console.line(second.moved(first, other, (one.dataset.name, two.dataset.name)))
+
+
+def _chosen(settings: BudgetConfig, words: list[str]) -> pd.DataFrame:
+    """Spend the budget, tell the answer, and return the ranking."""
+    from rm_selection import chosen, console, studies
+    from rm_selection.budget import Plan, spend
+    from rm_selection.buying import Commands
+
+    plan = Plan(settings)
+    choice = spend(plan, Commands(settings, words), settings.dry_run)
+    table = chosen.ranking(plan, choice)
+    said = chosen.sentences(plan, choice, table)
+    if settings.dry_run:
+        console.plan(chosen.purchases(choice), said)
+        return table
+    written = studies.write_recommendation(settings.folder, table, said, [], asdict(settings))
+    console.recommendation(table.head(settings.top), said, [], "device-hours of one whole training")
+    console.line(f"{len(table)} rows: {written}")
+    return table
+
+
+if __name__ == "__main__":
+    main()

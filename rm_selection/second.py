@@ -1,0 +1,70 @@
+"""The same choice on another dataset: does the ranking of bases move with the data?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+
+from rm_selection.budget_settings import BudgetConfig
+from rm_selection.config import CONF, in_context, typed
+from rm_selection.settings import refused
+from rm_selection.train_settings import DatasetConfig
+
+
+def halves(settings: BudgetConfig, words: Sequence[str]) -> list[tuple[BudgetConfig, list[str]]]:
+    """The plan on each of the two datasets, half of the budget each, with the words of its commands.
+
+    The second one's study is <study>-<dataset>.
+
+    Raises:
+        ConfigError: second_dataset is neither a file nor a name of conf/dataset.
+    """
+    half = settings.budget_gpu_hours / 2
+    dataset, named = _dataset(settings)
+    first = replace(settings, budget_gpu_hours=half)
+    second = replace(first, study=f"{settings.study}-{dataset.name}", dataset=dataset)
+    left = [word for word in words if word.partition("=")[0].partition(".")[0] != "dataset"]
+    return [(first, list(words)), (second, [*left, *named])]
+
+
+def _dataset(settings: BudgetConfig) -> tuple[DatasetConfig, list[str]]:
+    """The second dataset, and the words that name it."""
+    given = str(settings.second_dataset)
+    file = CONF / "dataset" / f"{given}.yaml"
+    if Path(given).is_file():
+        content = _content("jsonl", settings) | {"train": given, "name": Path(given).name.partition(".")[0]}
+        words = ["dataset=jsonl", f"dataset.train={given}", f"dataset.name={content['name']}"]
+        return typed(DatasetConfig, OmegaConf.create(content)), words
+    if not file.is_file():
+        raise refused("second_dataset", given, "a name of conf/dataset, or a file of JSON lines")
+    return typed(DatasetConfig, OmegaConf.create(_content(given, settings))), [f"dataset={given}"]
+
+
+def _content(name: str, settings: BudgetConfig) -> dict[str, Any]:
+    loaded = DictConfig(OmegaConf.load(CONF / "dataset" / f"{name}.yaml"))
+    context = {"output": settings.output, "microcosm": asdict(settings.microcosm)}
+    found = OmegaConf.to_container(in_context(loaded, context))
+    return {str(key): value for key, value in found.items()} if isinstance(found, Mapping) else {}
+
+
+def moved(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str]) -> str:
+    """Whether the ranking moved from one dataset to the other, in a sentence; rankings are those of chosen.ranking."""
+    both = first.merge(second, on="model", suffixes=("_1", "_2"))
+    one, two = first["model"].iloc[0], second["model"].iloc[0]
+    if len(both) < 3:
+        return f"{len(both)} candidates are on both datasets, too few to compare rankings."
+    rho = float(np.corrcoef(both["predicted_1"].rank(), both["predicted_2"].rank())[0, 1])
+    together = f"Spearman {rho:.2f} between the expected scores of {len(both)} candidates"
+    if one == two:
+        return f"The choice does not move from {names[0]} to {names[1]}: {one} is first on both; {together}."
+    place = both.set_index("model")
+    lost = place.loc[two, "predicted_2"] - place.loc[one, "predicted_2"] if {one, two} <= set(place.index) else np.nan
+    tied = bool(place.loc[one, "tied_2"]) if one in place.index else False
+    how = "tied with it there" if tied else f"{lost:.1f} points behind it there"
+    return f"The choice moves: on {names[1]} {two} is first, and {one}, the first on {names[0]}, is {how}; {together}."
