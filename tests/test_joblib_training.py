@@ -20,7 +20,7 @@ def kill(study: Path, seed: int) -> None:
 
 
 def test_the_cell_of_a_killed_worker_starts_again_and_ends_with_the_same_scores(world, capfd):
-    line, outputs = [*words(world, *sweeps.LONG), "training.max_steps=100"], world / "outputs"
+    line, outputs = [*words(world, *sweeps.LONG), "training.max_steps=60"], world / "outputs"
     killer = Thread(target=kill, args=(outputs / "again", 2))
     killer.start()
     code = call(train, "-m", *line, "seed=1,2", "study=again", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
