@@ -5,7 +5,7 @@ WORLD  ?= 1
 RUN    := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-slurm test-ray study published recommend report microcosm stages bench sweep status dashboards sync share gpu clean
+.PHONY: help install check test test-slurm test-ray test-browser study published recommend report microcosm stages paper bench sweep status dashboards sync share gpu clean
 
 help:  ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,7 +27,7 @@ check: install  ## lint, format and types
 test: install  ## run the tests
 	$(RUN) pytest
 
-.venv/slurm .venv/ray: .venv/installed
+.venv/slurm .venv/ray .venv/browser: .venv/installed
 	@.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(@F)]'
 	@touch $@
 
@@ -36,6 +36,9 @@ test-slurm: .venv/slurm  ## as root on Debian with slurm-wlm and munge: sweeps o
 
 test-ray: .venv/ray  ## sweeps on a real ray cluster of two nodes on this machine, where nobody can reach it
 	unshare --map-root-user --net sh -c 'ip link set lo up && exec $(RUN) pytest --no-cov tests/on_ray'
+
+test-browser: .venv/browser  ## the report in a real browser: needs Debian's chromium, or CHROMIUM=PATH
+	$(RUN) pytest --no-cov tests/in_browser
 
 study: published recommend report microcosm  ## the whole answer: tables, ranking, report; then the study on a small world
 
@@ -67,6 +70,31 @@ stages: install  ## six small bases through sft, dpo and rlvr under one recipe, 
 	$(RUN) rm_selection.regress $(SMALL)
 	$(RUN) rm_selection.recommend $(SMALL)
 	$(RUN) rm_selection.report $(SMALL)
+
+# Settings of both commands in ARGS, as the launcher; of one alone in MEASURE and TRAIN. Quotes have no place in them.
+paper: STUDY = paper
+paper: OWN = study=$(STUDY) $(if $(BASES),base=$(BASES)) $(ARGS)
+paper: FEATURES = -m +experiment=paper_features $(OWN) $(MEASURE)
+paper: MODELS = -m +experiment=paper $(OWN) $(TRAIN)
+ifdef BASES
+paper: SWEEPS = "measure $(FEATURES)","train $(MODELS)"
+else
+paper: TULU = base=tulu3-8b stage=pretrained,sft,dpo,rlvr
+paper: SWEEPS = "measure $(FEATURES)","measure $(FEATURES) $(TULU)","train $(MODELS)","train $(MODELS) $(TULU)"
+endif
+paper: PLAN = 'sweeps=[$(SWEEPS)]' $(if $(DEVICE),device=$(DEVICE)) $(if $(JOBS),jobs=$(JOBS))
+paper: install  ## the study itself, resumable: 40 bases, both objectives; DRY_RUN=1 tells what it takes, DEVICE=h100 JOBS=8
+	$(RUN) rm_selection.plan $(PLAN)
+ifndef DRY_RUN
+	-$(RUN) rm_selection.measure $(FEATURES)
+	$(if $(BASES),,-$(RUN) rm_selection.measure $(FEATURES) $(TULU))
+	-$(RUN) rm_selection.train $(MODELS)
+	$(if $(BASES),,-$(RUN) rm_selection.train $(MODELS) $(TULU))
+	$(RUN) rm_selection.regress study=$(STUDY)
+	$(RUN) rm_selection.recommend study=$(STUDY)
+	$(RUN) rm_selection.report study=$(STUDY)
+	$(RUN) rm_selection.plan $(PLAN) finished=true
+endif
 
 bench: install  ## print the figures this project promises, and the times they take
 	.venv/bin/python experiments/published/bench.py

@@ -18,15 +18,17 @@ from numpy.typing import NDArray
 
 from rm_selection import reference
 from rm_selection.analysis.belief import Belief, believe
+from rm_selection.analysis.calibration import SCORE
 from rm_selection.budget_settings import BudgetConfig
 from rm_selection.candidates import Candidate, Lineage, candidates
 from rm_selection.errors import SelectionError
-from rm_selection.next_runs import PROBE, Prices, Purchase, best, weighed
+from rm_selection.next_runs import PROBE, Market, Prices, Purchase
 from rm_selection.prices import corrected, priced
 from rm_selection.selection import Constraints
 from rm_selection.standing import standing
 
 Array = NDArray[np.float64]
+PARTS = (1.0, 0.5, 0.25, 0.125)  # of what is left of the budget
 LEAST = 1e-3  # points; what is expected to save less is no reason to train anything
 
 
@@ -48,6 +50,7 @@ class Bought:
 class Choice:
     """How a choice stands. candidates: n that are left. known: (n, K) figures. hours: device-hours spent so far.
 
+    timed: PROBE, SCORE or both: of what the hours are known in this study.
     belief, prices: of the candidates. failed: why, by the name of a candidate that is left no longer.
     purchases: made so far. ended: why no more is bought; empty while more is.
     """
@@ -57,6 +60,7 @@ class Choice:
     hours: float
     belief: Belief
     prices: Prices
+    timed: frozenset[str]
     failed: dict[str, str]
     purchases: tuple[Bought, ...] = ()
     ended: str = ""
@@ -110,26 +114,34 @@ class Plan:
         prices = corrected(self.offer.prices, now.took).of(kept)
         known = now.known[kept]
         chosen = [self.offer.candidates[i] for i in kept]
-        return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, failed)
+        timed = frozenset([PROBE] * bool(now.took.probed) + [SCORE] * bool(now.took.trained))
+        return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, timed, failed)
 
     def next(self, choice: Choice) -> Purchase | str:
-        """The next purchase, or why there is none."""
-        rng = np.random.default_rng(self.settings.seed)
-        offers = weighed(choice.belief, self.figures, choice.known, choice.prices, rng)
-        useful = [each for each in offers if each.gain >= LEAST]
-        if not useful:
-            return "nothing that is left to buy would change the choice"
-        left = self.settings.budget_gpu_hours - choice.hours
-        found = best(useful, left)
-        if found is None:
-            least = min(useful, key=lambda each: each.hours)
-            if choice.hours == 0:
-                raise SelectionError(_too_small(self.settings.budget_gpu_hours, least, choice))
-            return f"{max(left, 0.0):.3g} hours are left, and the cheapest useful purchase takes {least.hours:.3g}"
-        if found.worth < self.settings.worth:
-            saved = f"the best hour left would save {found.worth:.2g} points of regret"
-            return f"{saved}, less than worth={self.settings.worth:g}"
-        return found
+        """The next purchase, or why there is none; where spending all that is left is not worth it, a part may be."""
+        market = Market(choice.belief, self.figures, choice.known, choice.prices)
+        left, worth = self.settings.budget_gpu_hours - choice.hours, self.settings.worth
+        saved = 0.0
+        for part in PARTS:
+            found = market.best(left * part, self.settings.seed)
+            if found is not None and found.gain >= LEAST and found.worth >= worth:
+                return self._timed_first(found, choice)
+            saved = max(saved, found.worth if found else 0.0)
+        least = market.cheapest()
+        if least is None:
+            return "nothing is left to buy"
+        if least.hours > left and choice.hours == 0:
+            raise SelectionError(_too_small(self.settings.budget_gpu_hours, least, choice))
+        if least.hours > left:
+            return f"{max(left, 0.0):.3g} hours are left, and the cheapest purchase takes {least.hours:.3g}"
+        return f"the hours left would save {saved:.2g} points of regret each, less than worth={worth:g}"
+
+    def _timed_first(self, found: Purchase, choice: Choice) -> Purchase:
+        """The purchase; of its first candidate alone while the study has timed nothing of the kind, for its price."""
+        if (PROBE if found.figure == PROBE else SCORE) in choice.timed:
+            return found
+        share = found.hours / len(found.candidates)
+        return replace(found, candidates=found.candidates[:1], hours=share)
 
 
 def spend(plan: Plan, buyer: Buyer, dry_run: bool) -> Choice:
@@ -159,8 +171,8 @@ def _as_expected(plan: Plan, choice: Choice, bought: Purchase) -> Choice:
     known, column = choice.known.copy(), plan.figures.index(bought.figure)
     for i in bought.candidates:
         known[i, column] = choice.belief.expected[i * len(plan.figures) + column]
-    belief = believe(plan.calibration, known)
-    return replace(choice, known=known, hours=choice.hours + bought.hours, belief=belief)
+    belief, timed = believe(plan.calibration, known), choice.timed | {PROBE if bought.figure == PROBE else SCORE}
+    return replace(choice, known=known, hours=choice.hours + bought.hours, belief=belief, timed=timed)
 
 
 def _note_lost(plan: Plan, choice: Choice, bought: Purchase) -> None:

@@ -36,7 +36,7 @@ class BudgetConfig(TrainConfig):
     min_params_b: float | None = setting("smallest size, billions of parameters; null: any")
     licence: Any = setting("licences to allow, one or [a,b]; null: any")
     exclude_family: Any = setting("families to leave out, one or [a,b]; null: none")
-    top: int = setting("rows to print, 1 or more; the table holds all")
+    top: int = setting("rows to print, of the ranking or of a dry run's plan, 1 or more")
 
     def __post_init__(self) -> None:
         if self.study == PUBLISHED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MISSING = "\u2013"  # an en dash: a missing number is never shown as 0
 MINUS = "\u2212"
@@ -11,12 +11,22 @@ MINUS = "\u2212"
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, unit and meaning, and the decimals of its numbers (None: as they are)."""
+    """A column: its heading, unit and meaning, and how its numbers are written.
+
+    decimals: of every number; None: as they are. digits: significant ones, where numbers are large and small.
+    """
 
     heading: str
     unit: str
     meaning: str
     decimals: int | None = None
+    digits: int | None = None
+
+    def places(self, value: object) -> int | None:
+        """The decimals with which a value is written."""
+        if self.digits is None or not isinstance(value, (int, float)) or not math.isfinite(value) or not value:
+            return self.decimals
+        return max(0, self.digits - 1 - math.floor(math.log10(abs(value))))
 
 
 def _points(heading: str, meaning: str) -> Column:
@@ -51,7 +61,7 @@ COLUMNS: dict[str, Column] = {
     "stage": _text("Stage", "post-training stage of the model that the reward model was trained from"),
     "base": _text("Base", "the pretrained model whose stages are compared"),
     "size_group": _text("Size group", "billions of parameters"),
-    "params_b": Column("Size", "billions of parameters", "parameters of the base", 2),
+    "params_b": Column("Size", "billions of parameters", "parameters of the base", 2, 3),
     "pretraining_tokens_t": Column("Tokens", "trillions", "pre-training tokens", 1),
     "licence": _text("Licence", "licence of the base's weights"),
     "released": _text("Released", "month of release"),
@@ -130,14 +140,15 @@ COLUMNS: dict[str, Column] = {
     "same_for_all": _text("Whatever the objective", "whether the same stage is best under every objective"),
     "rank": Column("Rank", "number", "place by predicted score", 0),
     "probability_top_1": _share("P(best)", "probability of being the best of all candidates"),
+    "tied": _text("Tied", "whether its score may be that of the first, for all that is known"),
     "probability_top_5": _share("P(top 5)", "probability of being among the best five"),
     "train_gpu_hours": Column(
-        "Training", "hours", "published: A6000 hours by the study's protocol; own studies: hours of one run", 2
+        "Training", "hours", "published: A6000 hours by the study's protocol; own studies: hours of one run", 2, 3
     ),
     "basis": _text("Basis", "measured, or predicted and from what"),
     "seeds": Column("Seeds", "count", "runs behind the mean score", 0),
     "seed_sd": Column("SD of seeds", "points", "standard deviation of the score from seed to seed", 2),
-    "seconds": Column("Seconds", "seconds", "time on the device it ran on", 2),
+    "seconds": Column("Seconds", "seconds", "time on the device it ran on", 2, 3),
     "percent_of_training": Column("Of a training", "percent", "cost in percent of training one reward model", 1),
     "what": _text("What", "a feature of a base, or the training of one reward model"),
     "span_points": _points("Span", "best minus worst base, with its 90% interval"),
@@ -155,13 +166,42 @@ COLUMNS: dict[str, Column] = {
     "distance": _share("Distance", "Jensen-Shannon distance of log p a byte, base 2; 0: alike, 1: nothing in common"),
     "by_chance": _share("By chance", "about the distance that two equal bases would show on as many documents"),
     "distances.n": Column("n", "count", "documents behind the distance", 0),
-    "tokens_t": Column("Tokens", "trillions", "pre-training tokens", 4),
+    "tokens_t": Column("Tokens", "trillions", "pre-training tokens", 4, 3),
     "sources.source": _text("Source", "this study, or the folder of somebody who shared theirs"),
     "sources.runs": Column("Runs", "count", "finished reward models", 0),
     "measurements": Column("Measurements", "count", "finished measurements of a base", 0),
     "failed": Column("Failed", "count", "runs and measurements that failed or were skipped", 0),
     "protocols": _text("Protocols", "eight digits for each way in which the runs were made"),
     "unlike": _text("Made otherwise", "the first setting in which its runs differ from the others"),
+    "step_points": _points("Gain on cheaper", "what it scores more than the best of all that cost less"),
+    "device": _text("Device", "what it ran on"),
+    "hours": Column("Hours", "hours", "time on the device, all records together", 2, 3),
+    "spent.what": _text("What", "the training of reward models with an objective, or a kind of feature"),
+    "spent.n": Column("n", "count", "records that tell their time", 0),
+    "fact": _text("Fact", "what is told of the checkpoint"),
+    "checkpoint_facts.value": _text("Value", "what it is"),
+    "chosen": _text("Chosen", "whether this learning rate made the reward model"),
+    "step": Column("Step", "number", "optimiser step", 0),
+    "part": _text(
+        "Part", "the overall score, a category or a subset of the evaluation, or what length alone would get"
+    ),
+    "seed *": _points("Seed", "score of the run with this seed, with its 90% interval from the pairs"),
+    "mean_score": _points("Mean", "mean over seeds"),
+    "evaluation": _text("Evaluation", "the benchmark"),
+    "value": Column("Value", "of the feature", "the figure, with its 90% interval where one was measured", 2, 4),
+    "place": _text("Place", "among all checkpoints of this report, the highest figure first"),
+    "how": _text("How", "how it was measured"),
+    "source": _text("Source", "where the figure comes from"),
+    "status": _text("Status", "finished, partial, failed or skipped"),
+    "reason": _text("Reason", "why it is not finished"),
+    "dataset": _text("Data", "the preference data"),
+    "seed": Column("Seed", "number", "seed of the run", 0),
+    "rate": Column("Rate", "a step", "learning rate that was chosen on validation", 2, 2),
+    "best_step": Column("Step", "number", "optimiser step whose weights were kept", 0),
+    "tokens": Column("Tokens", "count", "trained on, all learning rates together", 0),
+    "checkpoint_features.seconds": Column("Seconds", "seconds", "time of the whole measurement it came from", 2, 3),
+    "checkpoint_runs.metric": _text("Judged by", "what rates and steps are chosen by, on validation"),
+    "checkpoint_runs.value": Column("Reached", "as judged", "its value at that step", 2, 3),
     "run_id": _text("Run", "folder of the run's record"),
     "table": _text("Table", "what is missing"),
     "claim": _text("Claim", "number of the claim"),
@@ -197,8 +237,13 @@ LABELLED = ("objective", "predictor", "validation", "target", "category", "error
 
 
 def described(table: str, column: str) -> Column:
-    """The description of a column; an unknown one, such as a benchmark, is headed by its own name."""
+    """The description of a column; an unknown one, such as a benchmark, is headed by its own name.
+
+    One of several that are numbered, such as `seed 3`, is described as `seed *`.
+    """
     unknown = Column(column, "as in the table", "described by its name only")
+    if numbered := COLUMNS.get(f"{column.rpartition(' ')[0]} *"):
+        unknown = replace(numbered, heading=column)
     return COLUMNS.get(f"{table}.{column}", COLUMNS.get(column, unknown))
 
 

@@ -93,7 +93,7 @@ def _run(name: str, schema: type[T], task: Callable[[T], None]) -> None:
         with refusals() as refused, sweeps.kept():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(job)()
     except HydraException as error:
-        raise ConfigError(_sentence(error, schema)) from error
+        raise ConfigError(sentence(error, schema)) from error
     except PermissionError as error:  # Hydra's record of a sweep, or what no task foresaw
         where = f"{error.filename} cannot be read or written ({error.strerror})"
         raise SelectionError(f"{where}; check its permissions, or choose another with output=") from error
@@ -193,7 +193,7 @@ def _defaults(name: str) -> dict[str, Any]:
     return values
 
 
-def _sentence(error: Exception, schema: type[Any]) -> str:
+def sentence(error: Exception, schema: type[Any]) -> str:
     """Hydra's own errors, which come before our types are known, as one sentence."""
     text = str(error)
     if found := re.search(r"[Cc]ould not override '([^']+)'", text):

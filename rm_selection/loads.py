@@ -9,8 +9,9 @@ Hub's data are means of the lengths in conf/lengths, which stand in for theirs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -23,8 +24,11 @@ from rm_selection.config import CONF
 from rm_selection.costs import Load
 from rm_selection.errors import ConfigError
 from rm_selection.evaluation_sets import EvaluationConfig, read_evaluation, sources
-from rm_selection.preference_rows import Turns
-from rm_selection.preferences import Source, read_pairs, read_ratings
+from rm_selection.features.documents import SLIMPAJAMA, files
+from rm_selection.measure_settings import BenchmarksConfig, MeasureConfig, PresenceConfig, ProbeConfig
+from rm_selection.microcosm_settings import MicrocosmConfig
+from rm_selection.preference_sources import json_lines
+from rm_selection.preferences import Pair, Rating, Source, read_pairs, read_ratings
 from rm_selection.protocol import steps
 from rm_selection.settings import ObjectiveConfig
 from rm_selection.train_settings import DatasetConfig, HardwareConfig, TrainingConfig
@@ -43,6 +47,8 @@ class Settings(Interface):
     training: TrainingConfig
     hardware: HardwareConfig
     evaluation: EvaluationConfig
+    microcosm: MicrocosmConfig
+    output: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,8 @@ def of(settings: Settings, until: float = 1.0) -> Load:
         DataError: a file cannot be read.
     """
     dataset, objective, how = settings.dataset, settings.objective, settings.training
-    dataset = for_objective(dataset, objective.name)
+    context = {"output": settings.output, "microcosm": asdict(settings.microcosm)}
+    dataset = for_objective(dataset, objective.name, context)
     train, validation = _split(dataset)
     count = steps(math.ceil(train.rows), objective.epochs, how.global_batch, how.max_steps)
     trained = min(train.rows * objective.epochs, count * how.global_batch)
@@ -80,6 +87,58 @@ def of(settings: Settings, until: float = 1.0) -> Load:
         checkpointing=how.gradient_checkpointing,
         precision=settings.hardware.precision,
     )
+
+
+def measured(settings: MeasureConfig) -> Load | None:
+    """What one measurement has to run; None for benchmarks, whose tokens nothing tells before they are run.
+
+    Raises:
+        ConfigError: nothing tells how much the probe's data hold.
+        DataError: a file cannot be read.
+    """
+    feature = settings.feature
+    if isinstance(feature, PresenceConfig):
+        most = len(SLIMPAJAMA) * feature.limit * feature.max_tokens
+        held = math.inf if feature.path is None else sum(_texts(Path(feature.path))) / BYTES_PER_TOKEN
+        return _frozen(min(most, held), feature.max_tokens, settings)
+    if isinstance(feature, BenchmarksConfig):
+        return None
+    parts = [_probed(feature, name, kind) for name, kind in ((feature.pairs, "pairs"), (feature.ratings, "ratings"))]
+    there = [part for part in parts if part is not None]
+    passes = 1 if feature.reference is None else 2
+    tokens = passes * sum(part.rows * part.tokens for part in there)
+    return _frozen(tokens, max((part.longest for part in there), default=0), settings)
+
+
+def _frozen(tokens: float, row: float, settings: MeasureConfig) -> Load:
+    return Load(
+        train=0, validation=0, scored=0, probe=tokens, row=math.ceil(row), precision=settings.hardware.precision
+    )
+
+
+def _probed(feature: ProbeConfig, name: str | None, kind: str) -> Amount | None:
+    """The rows of a file, or of a dataset of conf/dataset, that a probe runs; None where it has no such rows."""
+    if name is None:
+        return None
+    responses = 2 if kind == "pairs" else 1
+    if Path(name).is_file():
+        found = _looked_at(name, [_sides(raw, responses) for _, raw in islice(json_lines(Path(name)), READ)])
+    else:
+        found = _known(name, "train", feature.max_length)
+    longest = min(found.longest, responses * feature.max_length)
+    return replace(found, rows=min(found.rows, feature.limit), longest=longest)
+
+
+def _sides(raw: Mapping[str, Any], responses: int) -> float:
+    """Bytes of a row as it stands in a file of the schema, the prompt once a response."""
+    return responses * _bytes(raw.get("prompt")) + sum(_bytes(raw.get(n)) for n in ("chosen", "rejected", "response"))
+
+
+def _bytes(value: Any) -> int:
+    """Of a text, or of the messages of a conversation."""
+    if isinstance(value, str):
+        return len(value.encode())
+    return sum(_bytes(turn.get("content")) for turn in value or () if isinstance(turn, dict))
 
 
 def _split(dataset: DatasetConfig) -> tuple[Amount, Amount]:
@@ -101,27 +160,36 @@ def _part(dataset: DatasetConfig, part: str, where: str | None) -> Amount:
 def _file(dataset: DatasetConfig, where: str) -> Amount:
     source, most = Source("jsonl", where, reader=dataset.reader), min(READ, dataset.limit or READ)
     if dataset.kind == "pairs":
-        return _looked_at(where, [row.conversations for row in read_pairs(source, most).rows])
+        return _looked_at(where, _read(read_pairs(source, most).rows))
     if not dataset.attributes or dataset.low is None or dataset.high is None:
         raise ConfigError("ratings need dataset.attributes=[...], dataset.low=... and dataset.high=...")
     rows = read_ratings(source, dataset.attributes, dataset.low, dataset.high, most).rows
-    return _looked_at(where, [row.conversations for row in rows])
+    return _looked_at(where, _read(rows))
 
 
 def _evaluation(name: str, benchmark: str, source: Source, limit: int | None) -> Amount:
     if source.kind == "jsonl":
         rows = read_evaluation(benchmark, source, min(READ, limit or READ)).rows
-        found = _looked_at(source.path_or_repo, [row.conversations for row in rows])
+        found = _looked_at(source.path_or_repo, _read(rows))
     else:
         found = _known(name, "evaluation", None)
     return replace(found, rows=min(found.rows, limit or found.rows))
 
 
-def _looked_at(where: str, rows: Sequence[tuple[Turns, ...]]) -> Amount:
-    """The amount of a file of which these rows are the first."""
-    lengths = [sum(len(turn["content"].encode()) for turns in row for turn in turns) / BYTES_PER_TOKEN for row in rows]
-    count = len(rows) if len(rows) < READ else _lines(Path(where))
-    return Amount(count, sum(lengths) / len(lengths), max(lengths))
+def _read(rows: Sequence[Pair] | Sequence[Rating]) -> list[float]:
+    return [float(sum(map(_bytes, row.conversations))) for row in rows]
+
+
+def _looked_at(where: str, sizes: Sequence[float]) -> Amount:
+    """The amount of a file of which the first rows have so many bytes."""
+    count = len(sizes) if len(sizes) < READ else _lines(Path(where))
+    return Amount(count, sum(sizes) / len(sizes) / BYTES_PER_TOKEN, max(sizes) / BYTES_PER_TOKEN)
+
+
+def _texts(path: Path) -> Iterator[int]:
+    """Bytes of each document of a file or folder."""
+    for file in files(path):
+        yield from (_bytes(raw.get("text")) for _, raw in json_lines(file))
 
 
 def _lines(path: Path) -> int:

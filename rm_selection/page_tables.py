@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import pandas as pd
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
 from rm_selection.columns import LABELLED, Column, described, is_missing, label, written
 
-LONG = 16  # rows from which on a table is folded and gets a filter
+LONG = 16  # rows above which a table is folded
 MOST = 1000  # rows a page shows; the files hold all
 KS = (5, 10, 15, 20, 25, 30)
 FIRST_COMPONENTS = 5
@@ -34,14 +35,22 @@ CAPTIONS = {
     "span": "Best against worst base",
     "scores": "Score of every base, mean over seeds",
     "costs": "What one base costs",
+    "spent": "What this study has spent",
+    "frontier": "The best base of every budget",
     "sources": "Where the records come from",
     "notes": "What could not be computed, and why",
 }
-HIDDEN = ("runs", "features")  # in the files only
+SHEETS = ("checkpoint_facts", "checkpoint_scores", "checkpoint_runs", "checkpoint_features", "curves")
+HIDDEN = ("runs", "features", *SHEETS)  # in the files, and row by row on the pages of the checkpoints
+LINKED = ("model", "default_base", "best_base", "worst_base", "first", "second", "made_from")
+Links = Mapping[str, str]
+NO_LINKS: Links = {}
+FEW = 5  # rows up to which a table needs no filter
 VALIDATIONS = ("leave_family_out", "ten_fold", "in_sample")  # the most honest first
 
 # Columns `low` and `high` are the interval of the first of these that a table has.
 ESTIMATES = (
+    "value",
     "gain_points",
     "span_points",
     "seconds",
@@ -58,11 +67,15 @@ ESTIMATES = (
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell shows: its text, its interval if it has one, and the number to sort by (None: by its text)."""
+    """What a cell shows: its text, its interval if it has one, the number to sort by (None: by its text), and `link`:
+
+    the address on the page that its text leads to, nothing where it leads nowhere.
+    """
 
     text: str
     interval: str = ""
     number: float | None = None
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,28 +89,40 @@ class View:
     note: str = ""
 
     @property
+    def example(self) -> str:
+        """What one may type into the filter."""
+        named = next((column.heading for _, column, numeric in self.columns if numeric), "")
+        return "words" + (f", or {named.lower().replace(' ', '-')}>50" if re.fullmatch(r"[A-Za-z ]+", named) else "")
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the table has a filter."""
+        return len(self.rows) > FEW
+
+    @property
     def long(self) -> bool:
-        """Whether the table is folded and filtered."""
+        """Whether the table is folded."""
         return len(self.rows) > LONG
 
 
-def views(name: str, frame: pd.DataFrame, title: str = "") -> list[View]:
+def views(name: str, frame: pd.DataFrame, title: str = "", links: Links = NO_LINKS) -> list[View]:
     """The tables that the page shows for the table `name` of a study; none for an empty one.
 
     Args:
         name: of the table.
         frame: its rows.
         title: a caption in place of the usual one.
+        links: address of each checkpoint's page.
     """
     if frame.empty or name in HIDDEN:
         return []
     arranged = _ARRANGED.get(name, _as_it_is)(frame)
     usual = title or CAPTIONS.get(name, name)
-    return [view(name, caption or usual, part, note) for caption, part, note in arranged if len(part)]
+    return [view(name, caption or usual, part, note, links) for caption, part, note in arranged if len(part)]
 
 
-def view(name: str, caption: str, frame: pd.DataFrame, note: str = "") -> View:
-    """`frame` with intervals merged into their estimates, at most MOST rows of it."""
+def view(name: str, caption: str, frame: pd.DataFrame, note: str = "", links: Links = NO_LINKS) -> View:
+    """`frame` with intervals merged into their estimates, at most MOST rows of it; checkpoints lead to their pages."""
     ends = _interval_ends(frame)
     hidden = {end for pair in ends.values() for end in pair}
     names = [str(column) for column in frame.columns if column not in hidden]
@@ -105,25 +130,31 @@ def view(name: str, caption: str, frame: pd.DataFrame, note: str = "") -> View:
     if len(frame) > MOST:
         note = f"The first {MOST} of {len(frame)} rows; {name}.csv holds all. {note}".strip()
         frame = frame.head(MOST)
-    made = [_cells(frame, column, description, ends.get(column)) for column, description, _ in columns]
+    made = [
+        _numbers(frame, column, description, ends.get(column)) if numeric else _texts(frame[column], links)
+        for column, description, numeric in columns
+    ]
     return View(name, caption, columns, list(zip(*made, strict=True)), note)
 
 
-def _cells(frame: pd.DataFrame, name: str, column: Column, ends: tuple[str, str] | None) -> list[Cell]:
+def _texts(column: pd.Series, links: Links) -> list[Cell]:
+    name, values = str(column.name), column.tolist()
+    texts = [written(label(value) if name in LABELLED else value, None) for value in values]
+    addresses = [links.get(str(value), "") if name in LINKED else "" for value in values]
+    return [Cell(text, link=link) for text, link in zip(texts, addresses, strict=True)]
+
+
+def _numbers(frame: pd.DataFrame, name: str, column: Column, ends: tuple[str, str] | None) -> list[Cell]:
+    whole = pd.api.types.is_integer_dtype(frame[name])
+    usual = column.decimals if column.decimals is not None else 0 if whole else 2
     values = frame[name].tolist()
-    if not pd.api.types.is_numeric_dtype(frame[name]):
-        return [Cell(written(label(value) if name in LABELLED else value, None)) for value in values]
-    decimals = 0 if column.decimals is None and pd.api.types.is_integer_dtype(frame[name]) else column.decimals
-    decimals = 2 if decimals is None else decimals
     lows, highs = (frame[end].tolist() for end in ends) if ends else (values, values)
-    return [
-        Cell(
-            text=written(value, decimals),
-            interval=_interval(low, high, decimals) if ends else "",
-            number=None if is_missing(value) else value,
-        )
-        for value, low, high in zip(values, lows, highs, strict=True)
-    ]
+    made = []
+    for value, low, high in zip(values, lows, highs, strict=True):
+        decimals = usual if column.digits is None or whole else column.places(value)
+        interval = _interval(low, high, decimals or 0) if ends else ""
+        made.append(Cell(written(value, decimals), interval, None if is_missing(value) else value))
+    return made
 
 
 def _interval(low: object, high: object, decimals: int) -> str:

@@ -111,6 +111,40 @@ def points(axes: Axes, x: Any, y: Any, mark: tuple[str, str], *, hollow: bool = 
     )
 
 
+def cells(axes: Axes, values: Any, shade: tuple[str, float, float], written: str = "", factor: float = 1.0) -> None:
+    """A matrix whose row i and column j stand at height i and place j; a missing cell is a dash.
+
+    Paths, not an image: a page leaves images out of its figures.
+
+    Args:
+        axes: with the names of rows and columns still to be set.
+        values: (rows, columns), masked or not finite where missing.
+        shade: colour map, and the values at its ends.
+        written: format of the number in each cell, nothing for none.
+        factor: of the numbers written.
+    """
+    shown = np.ma.masked_invalid(values)
+    edges = [np.arange(count + 1) - 0.5 for count in shown.shape]
+    mesh = axes.pcolormesh(edges[1], edges[0], shown, cmap=shade[0], vmin=shade[1], vmax=shade[2], edgecolors="none")
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    for row, column in np.ndindex(shown.shape):
+        missing = bool(np.ma.getmaskarray(shown)[row, column])
+        text = "\u2013" if missing else written.format(factor * shown[row, column]) if written else ""
+        if text:
+            ink = MUTED if missing else _ink_on(mesh.to_rgba(shown[row, column]))
+            axes.text(column, row, text.replace("-", "\u2212"), color=ink, ha="center", va="center", fontsize=8)
+
+
+def _ink_on(colour: Any) -> str:
+    """Black or white, whichever is the easier to read on a colour (W3C's relative luminance)."""
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3])
+    return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "#ffffff"
+
+
 def interval(axes: Axes, y: Any, low: Any, high: Any, colour: str) -> None:
     """Horizontal intervals; those with a missing end are left out."""
     low, high, y = (np.asarray(values, dtype=float) for values in (low, high, y))

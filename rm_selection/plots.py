@@ -3,7 +3,8 @@
     save(figures(read_tables(folder)), folder / "figures")
 
 The figures about models are drawn here, those about features and predictors in plots_features.py, about stages in
-plots_stages.py, and those that only a study of one's own has in plots_measured.py and plots_distances.py.
+plots_stages.py, about costs in plots_cost.py, and those that only a study of one's own has in plots_measured.py,
+plots_presence.py and plots_distances.py.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rm_selection import plots_distances, plots_stages
+from rm_selection import plots_cost, plots_distances, plots_presence, plots_stages
 from rm_selection import plots_features as features
 from rm_selection import plots_measured as measured
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
@@ -193,6 +194,7 @@ def recommendation(tables: Tables) -> Figure:
 
 PLOTS: Mapping[str, Plot] = {
     "recommendation": Plot(("recommendation",), recommendation),
+    "cost": Plot(("recommendation",), plots_cost.cost),
     "scores": Plot(("scores",), measured.scores),
     "errors": Plot(("predictor", "scores"), measured.errors),
     "gains": Plot(("objectives", "models", "gains"), gains),
@@ -207,5 +209,6 @@ PLOTS: Mapping[str, Plot] = {
     "coefficients": Plot(("coefficients",), features.coefficients),
     "coefficients_bradley_terry": Plot(("coefficients",), partial(features.coefficients, objective="bradley_terry")),
     "components": Plot(("factors",), features.components),
+    "presence": Plot(("features",), plots_presence.presence),
     "distances": Plot(("distances",), lambda tables: plots_distances.distances(tables["distances"])),
 }

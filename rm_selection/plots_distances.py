@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from rm_selection.plot_style import MUTED, canvas, short_names
+from rm_selection.plot_style import canvas, cells, short_names
 
 LONGEST_SHOWN = 24  # characters of a name: the matrix needs the room
+MOST_WRITTEN = 26  # models up to which a cell has room for its number
 Grid = NDArray[np.float64]
 
 
@@ -34,10 +32,11 @@ def distances(frame: pd.DataFrame, domain: str | None = None) -> Figure | None:
     where = "mean over domains" if domain is None else domain
     figure, [panel] = canvas(f"Distance between presence scores, in hundredths ({where})", 2.2 + 0.2 * len(models))
     values = np.ma.masked_invalid(grid[np.ix_(order, order)])
-    panel.imshow(values, cmap="Purples", vmin=0, vmax=1, aspect="auto")
-    _write(panel, values)
-    _name_axes(panel, names)
-    scale = "Jensen-Shannon, base 2, log p a byte; 0: alike, 100: nothing in common"
+    np.fill_diagonal(values, 0.0)
+    cells(panel, values, ("Purples", 0.0, 1.0), "{:.0f}" if len(models) <= MOST_WRITTEN else "", 100.0)
+    panel.set_yticks(range(len(names)), names)
+    panel.set_xticks(range(len(names)), names, rotation=90)
+    scale = "Jensen-Shannon, base 2, log p a byte; 0: alike (pale), 100: nothing in common (dark)"
     panel.set_xlabel(f"{scale}\nchance alone makes about {100 * rows['by_chance'].mean():.0f}", fontsize=8, loc="right")
     return figure
 
@@ -60,23 +59,6 @@ def _order(grid: Grid) -> list[int]:
     if len(grid) < 3:
         return list(range(len(grid)))
     return [int(leaf) for leaf in leaves_list(linkage(squareform(np.nan_to_num(grid, nan=1.0)), "average"))]
-
-
-def _write(panel: Axes, values: Any) -> None:
-    for row, column in np.ndindex(values.shape):
-        missing = bool(np.ma.getmaskarray(values)[row, column])
-        ink = MUTED if missing else "#ffffff" if values[row, column] > 0.68 else "#000000"
-        text = "\u2013" if missing else "" if row == column else f"{100 * values[row, column]:.0f}"
-        panel.text(column, row, text, color=ink, ha="center", va="center", fontsize=8)
-
-
-def _name_axes(panel: Axes, names: list[str]) -> None:
-    panel.grid(visible=False)
-    panel.set_yticks(range(len(names)), names)
-    panel.set_xticks(range(len(names)), names, rotation=90)
-    panel.tick_params(length=0)
-    for side in panel.spines.values():
-        side.set_visible(False)
 
 
 def _short(name: str) -> str:

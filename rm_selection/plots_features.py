@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rm_selection.columns import label, written
+from rm_selection.columns import label
 from rm_selection.plot_style import (
     BLUE,
     GREEN,
@@ -24,6 +24,7 @@ from rm_selection.plot_style import (
     WIDTH,
     Entry,
     canvas,
+    cells,
     interval,
     legend,
     points,
@@ -89,26 +90,11 @@ def correlation_categories(tables: Tables) -> Figure:
         f"Spearman correlation by category ({label(frame['objective'].iloc[0])} objective)", len(grid) * ROW + 1.1
     )
     values = np.ma.masked_invalid(grid.to_numpy(dtype=float))
-    panel.pcolormesh(values, cmap="PuOr_r", vmin=-1, vmax=1, edgecolors="none")
-    panel.grid(visible=False)
-    _write_cells(panel, values)
-    panel.set_yticks(np.arange(len(grid)) + 0.5, list(grid.index))
-    panel.set_xticks(np.arange(len(targets)) + 0.5, [label(name) for name in targets])
-    panel.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
-    panel.invert_yaxis()
-    for side in panel.spines.values():
-        side.set_visible(False)
+    cells(panel, values, ("PuOr_r", -1.0, 1.0), "{:.2f}")
+    panel.set_yticks(range(len(grid)), list(grid.index))
+    panel.set_xticks(range(len(targets)), [label(name) for name in targets])
+    panel.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
     return figure
-
-
-def _write_cells(panel: Axes, values: np.ma.MaskedArray) -> None:
-    """Each correlation in its cell: black or white, whichever the fixed cell colour asks for on any page."""
-    for row, column in np.ndindex(values.shape):
-        missing = bool(np.ma.getmaskarray(values)[row, column])
-        value = 0.0 if missing else float(values[row, column])
-        ink = MUTED if missing else "#ffffff" if abs(value) > 0.72 else "#000000"
-        text = written(None if missing else value, 2)
-        panel.text(column + 0.5, row + 0.52, text, color=ink, ha="center", va="center", fontsize=8)
 
 
 def coverage(tables: Tables, objective: str = "regression") -> Figure | None:

@@ -1,4 +1,4 @@
-"""Write the report of a study: one HTML file with the answer, the evidence and its limits.
+"""Write the report of a study: one HTML file with the answer, the evidence, its limits and a page a checkpoint.
 
 python -m rm_selection.report
 """
@@ -16,16 +16,17 @@ from rm_selection.settings import ReportConfig
 
 @entry_point("report", ReportConfig)
 def main(settings: ReportConfig) -> None:
-    """Write the report of a study: one HTML file with the answer, the evidence and its limits."""
-    from rm_selection import console, plots, studies
+    """Write the report of a study: one HTML file with the answer, the evidence, its limits and a page a checkpoint."""
+    from rm_selection import console, report_files, studies
     from rm_selection.page import page
 
     folder, target = settings.folder, settings.folder / "report.html"
-    tables = studies.read_tables(folder)
-    ranking = {name: frame for name, frame in tables.items() if name == "recommendation"}
+    tables, charts = report_files.completed(folder, studies.read_tables(folder))
+    notes = _notes(folder)
     try:
-        plots.save(plots.figures(ranking), folder / "figures")  # regress draws all others; it comes before the ranking
-        text = page(settings.study, tables, _figures(folder), _notes(folder))
+        report_files.write(folder, tables, charts)
+        files = report_files.beside(folder)
+        text = page(settings.study, tables, _figures(folder), notes, charts, files)
         studies.write_text(target, text)
     except OSError as error:
         raise StudyError(f"{folder} cannot be written or read ({error.strerror}); check its permissions") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -22,6 +23,8 @@ from rm_selection.errors import StudyError
 if TYPE_CHECKING:
     import pandas as pd
 
+# A sign followed by words and numbers only, such as `-3.1% of the score`, can call nothing.
+FORMULA = re.compile(r"[\t\r]|\s*[=@]|\s*[+-](?![\w\s.,%\[\]-]*$)")
 STALE_S = 24 * 3600  # a writer takes minutes; what it left a day ago it was killed over
 
 
@@ -73,8 +76,12 @@ def recover(target: Path) -> None:
 
 
 def write_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
-    """Write `frame` as <name>.csv and <name>.parquet into `folder`, each replaced atomically."""
-    for suffix, write in (("csv", frame.to_csv), ("parquet", frame.to_parquet)):
+    """Write `frame` as <name>.csv and <name>.parquet into `folder`, each replaced atomically.
+
+    People open the CSV with a spreadsheet, so an apostrophe stands before what that would take for a formula; programs
+    read the Parquet file, which holds every text as it is.
+    """
+    for suffix, write in (("csv", _without_formulas(frame).to_csv), ("parquet", frame.to_parquet)):
         part = folder / f".{name}.{suffix}.{os.getpid()}"
         write(part, index=False)
         part.replace(folder / f"{name}.{suffix}")
@@ -144,6 +151,18 @@ def read_tables(folder: Path) -> Mapping[str, pd.DataFrame]:
     if not {"predictor", "scores"} & found.keys():
         raise StudyError(f"{target} holds no fitted study; run: python -m rm_selection.regress study={folder.name}")
     return found
+
+
+def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    tamed = frame.copy()
+    for name, kind in frame.dtypes.items():
+        if kind.kind not in "biuf":
+            tamed[name] = frame[name].map(_tame)
+    return tamed.rename(columns=_tame)
+
+
+def _tame(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
 
 
 def _swap(fresh: Path, target: Path) -> None:

@@ -44,6 +44,9 @@ def study(models: list[str] = MODELS) -> dict[str, pd.DataFrame]:
         ),
         "stages": _stages(models),
         "recommendation": _recommendation(models),
+        "features": pd.DataFrame(
+            {"model": models, "presence.wiki_per_byte": np.linspace(-2, -1, 8), "presence.books_per_byte": np.nan}
+        ),
         "claims": pd.DataFrame(
             {
                 "claim": ["C1", "C6"],
@@ -159,3 +162,33 @@ def _recommendation(models: list[str]) -> pd.DataFrame:
             "basis": basis,
         }
     )
+
+
+def checkpoints(models: list[str] = MODELS, reason: str = "out of memory") -> dict[str, pd.DataFrame]:
+    """What the records of such a study say of its first checkpoint: two seeds, one run that failed, two features."""
+    model = models[0]
+    score = {"model": model, "objective": "regression", "evaluation": "held_out"}
+    parts = [("overall", 88.0), ("safety", 91.0), ("always the longer answer", 52.5)]
+    run = {"model": model, "objective": "regression", "status": "finished", "rate": 5e-6, "run_id": "run"}
+    how = {"how": "lm_eval 0.4.13, 0-shot", "device": "cpu", "run_id": "measured", "seconds": 3.0}
+    line = {"model": model, "objective": "regression", "run_id": "run", "chosen": True, "rate": 5e-6, "what": "loss"}
+    return {
+        "checkpoint_facts": pd.DataFrame({"model": model, "fact": ["Commit", "Licence"], "value": ["0f1e2d", "mit"]}),
+        "checkpoint_scores": pd.DataFrame(
+            [
+                score | {"part": part, "seed": seed, "score": value + seed, "low": value - 2, "high": value + 4}
+                for seed in (1, 2)
+                for part, value in parts
+            ]
+        ),
+        "checkpoint_runs": pd.DataFrame([run | {"seed": 1}, run | {"seed": 2, "status": "failed", "reason": reason}]),
+        "checkpoint_features": pd.DataFrame(
+            [
+                how | {"model": model, "feature": "benchmarks.sums", "value": 63.1, "low": 60.0, "high": 66.0},
+                how | {"model": models[1], "feature": "benchmarks.sums", "value": 70.0},
+            ]
+        ),
+        "curves": pd.DataFrame(
+            [line | {"seed": seed, "step": step, "value": 1 / step} for seed in (1, 2) for step in (1, 2, 4)]
+        ),
+    }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rm_selection.analysis.belief import believe, gain, gains
+from rm_selection.analysis.belief import believe, foreseen, rise
 from rm_selection.analysis.calibration import WIDE, Calibration, calibrate
 
 NAN = float("nan")
@@ -65,7 +65,13 @@ def test_knowing_more_never_makes_less_sure(scores, hidden):
     assert (believe(told(), known).sd <= believe(told(), fewer).sd + 1e-9).all()
 
 
-def test_the_gain_of_one_figure_is_the_closed_form_of_two_bases():
+def best_after(belief, measured) -> float:
+    """What the best expected score is expected to be, by many drawn values of the figures."""
+    normal = np.random.default_rng(0).standard_normal((100_000, max(len(measured), 1)))
+    return rise(belief, belief.mean[None], measured, normal)
+
+
+def test_what_one_figure_is_expected_to_save_is_the_closed_form_of_two_bases():
     """Two bases a apart, of which one figure moves the difference by s: s phi(a/s) - a Phi(-a/s)."""
     from scipy.stats import norm
 
@@ -73,22 +79,34 @@ def test_the_gain_of_one_figure_is_the_closed_form_of_two_bases():
     moved = (belief.cross[0, 1] - belief.cross[1, 1]) / np.sqrt(belief.figures[1, 1])
     apart, s = abs(belief.mean[0] - belief.mean[1]), abs(moved)
     expected = s * norm.pdf(apart / s) - apart * norm.cdf(-apart / s)
-    assert gains(belief)[1] == pytest.approx(expected, rel=0.02)
-    assert gain(belief, [1], np.random.default_rng(0)) == pytest.approx(expected, rel=0.1)
+    assert best_after(belief, [1]) - belief.mean.max() == pytest.approx(expected, rel=0.05)
 
 
-def test_what_is_known_is_worth_nothing_more():
+def test_nothing_measured_saves_nothing():
     belief = believe(told(), np.array([[80.0], [NAN]]))
-    assert gains(belief)[0] == pytest.approx(0)
+    assert best_after(belief, []) == belief.mean.max()
 
 
-def test_several_figures_together_are_worth_at_least_the_best_of_them():
-    cal = told((1.0, 1.0), np.diag([9.0, 4.0]), (10.0, 0.0), ("probe", "score"))
+def test_probes_tell_who_is_best_together_and_nothing_alone():
+    cal = told((1.0, 1.0), np.diag([9.0, 4.0]), (1e4, 0.0), ("probe", "score"))
     belief = believe(cal, np.full((3, 2), NAN))
-    together = gain(belief, [0, 2, 4], np.random.default_rng(0))
-    assert together > max(gains(belief)[[0, 2, 4]]) - 0.05
-    assert together > 1  # a probe alone tells nothing of who is best; of all three it does
-    assert gains(belief)[0] < together / 2
+    assert best_after(belief, [0]) - 70 < 0.05
+    assert best_after(belief, [0, 2, 4]) - 70 > 3  # of 0.85 x the spread of 6, times what a probe tells of it
+
+
+def test_what_is_foreseen_is_what_is_believed_once_the_values_are_known():
+    cal = told((1.5, 1.0), np.array([[9.0, 3.0], [3.0, 4.0]]), (2.0, 0.0), ("probe", "score"))
+    known = np.array([[100.0, NAN], [NAN, 75.0], [NAN, NAN]])
+    before = believe(cal, known)
+    moves, after = foreseen(before, [2, 5])  # the second's probe and the third's score
+    z = np.array([0.7, -1.1])
+    root = np.linalg.cholesky(before.figures[np.ix_([2, 5], [2, 5])])
+    known[1, 0], known[2, 1] = before.expected[[2, 5]] + root @ z
+    then = believe(cal, known)
+    np.testing.assert_allclose(before.mean + z @ moves, then.mean, atol=1e-4)
+    np.testing.assert_allclose(after.cov, then.cov, atol=1e-4)
+    np.testing.assert_allclose(after.cross, then.cross, atol=1e-4)
+    np.testing.assert_allclose(after.figures, then.figures, atol=1e-4)
 
 
 def worlds(count: int, slope: float, error: float, seed_sd: float, rng: np.random.Generator) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from rm_selection.errors import ConfigError, FitError
 from rm_selection.jobs import Refusals
 from rm_selection.measure_settings import MeasureConfig
 from rm_selection.microcosm_settings import BuildConfig
+from rm_selection.plan_settings import PlanConfig
 from rm_selection.posttrain_settings import PosttrainConfig
 from rm_selection.settings import RecommendConfig, RegressConfig, ReportConfig, ShareConfig, StatusConfig, StudyConfig
 from rm_selection.throughput_settings import ThroughputConfig
@@ -27,6 +28,7 @@ SCHEMAS = {
     "evaluate": EvaluateConfig,
     "measure": MeasureConfig,
     "microcosm": BuildConfig,
+    "plan": PlanConfig,
     "posttrain": PosttrainConfig,
     "recommend": RecommendConfig,
     "recommend_budget": BudgetConfig,

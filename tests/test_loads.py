@@ -73,6 +73,18 @@ def test_a_file_of_ratings_and_limits(tmp_path):
         loads.of(settings(*words))
 
 
+def test_the_counterpart_of_a_dataset_is_looked_for_in_the_same_world(tmp_path):
+    folder = tmp_path / "world" / "ratings"
+    folder.mkdir(parents=True)
+    names = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
+    rows = [{"prompt": "p" * 40, "response": f"{n:040}", **dict.fromkeys(names, n % 3)} for n in range(10)]
+    for part in ("train", "validation"):
+        write(folder / f"{part}.jsonl", rows)
+    (tmp_path / "world" / "evaluation.jsonl").write_text('{"prompt": "p", "chosen": "yes", "rejected": "no"}\n')
+    words = ["objective=regression", "dataset=microcosm", "evaluation=microcosm"]
+    assert loads.of(settings(*words, f"microcosm.folder={tmp_path / 'world'}")).train == 2 * 10 * 20
+
+
 def test_how_it_is_trained_is_taken_along():
     found = loads.of(settings("training=lora", "hardware.precision=bf16_weights", "objective.search=halving"), 0.5)
     assert (found.lora_rank, found.precision, found.search, found.until) == (16, "bf16_weights", "halving", 0.5)

@@ -40,7 +40,7 @@ def test_data_and_templates_lie_in_the_package():
     assert {"models.csv", "rewardbench.csv", "stages.csv", "benchmarks.csv", "candidates.csv"} <= {
         path.name for path in tables.DATA.iterdir()
     }
-    assert (tables.DATA.parent / "page.html.j2").is_file()
+    assert (tables.DATA.parent / "html" / "page.html.j2").is_file()
 
 
 def test_nothing_a_wheel_needs_is_ignored_by_git():

@@ -6,18 +6,23 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from page_tables import MODELS, study
+from page_tables import MODELS, checkpoints, study
 
 from rm_selection import plots
+from rm_selection.analysis.frontier import frontier
 from rm_selection.columns import COLUMNS, described, written
+from rm_selection.curve_charts import charts
 from rm_selection.errors import StudyError
 from rm_selection.inline_svg import inline
 from rm_selection.page import FIGURES, INKS, page
 from rm_selection.page_tables import MOST, view, views
 from rm_selection.plot_style import INKS as FIGURE_INKS
+from rm_selection.sheets import slugs
 
+COSTS = {"frontier": frontier(study()["recommendation"])}
 HOSTILE = ["a/<script>alert(1)</script>", 'b/"><img src=x onerror=alert(1)>', "c/</svg></table>'", *MODELS[3:]]
 NOTES = {"header": ["Size alone would say X."], "warnings": ["Nine lack figures."], "settings": {"max_params_b": 9.0}}
+FILES = ("tables/gains.csv", "tables/curves.csv", "figures/gains.svg", "figures/gains.png")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 4 3">{}</svg>'
 
 
@@ -50,14 +55,17 @@ def drawn() -> dict[str, str]:
 @cache
 def hostile() -> str:
     notes = {"header": ["<b>bold</b>"], "warnings": ["<i>"], "settings": {"candidates": "<u>"}}
-    return page("published", study(HOSTILE), drawn(), notes)
+    tables = study(HOSTILE) | checkpoints(HOSTILE, reason="<s>struck</s>") | COSTS
+    lines = charts(tables["curves"], slugs(HOSTILE))
+    return page("published", tables, drawn(), notes, lines, FILES)
 
 
 def test_sections_come_in_order_with_the_answer_first():
-    headings = re.findall(r'<h2 id="([a-z]+)"', page("published", study(), {}, NOTES))
+    headings = re.findall(r'<h2 id="([a-z]+)"', page("published", study() | COSTS, {}, NOTES))
     assert headings == [
         *("answer", "claims", "scores", "gains", "correlation", "coverage", "stages", "objectives"),
-        *("predictors", "predictions", "coefficients", "components", "distances", "limits", "sources"),
+        *("predictors", "predictions", "coefficients", "cost", "components", "distances"),
+        *("checkpoints", "limits", "sources"),
     ]
 
 
@@ -92,16 +100,17 @@ def test_without_a_ranking_the_page_says_how_to_make_one():
 def test_sections_without_data_are_left_out():
     text = page("published", {"objectives": study()["objectives"]}, {}, {})
     assert re.findall(r'<h2 id="([a-z]+)"', text) == ["answer", "objectives", "limits", "sources"]
+    assert "<article" not in text
 
 
 def test_names_are_escaped_in_tables_words_and_figures():
     found = Reader(hostile())
     assert "alert(1)" in "".join(found.text)
     assert [tag for tag, _ in found.elements].count("script") == 1
-    assert not [tag for tag, _ in found.elements if tag in ("img", "b", "i", "u")]
+    assert not [tag for tag, _ in found.elements if tag in ("img", "b", "i", "u", "s")]
     assert not [name for _, attributes in found.elements for name in attributes if name.startswith("on")]
     tags = Counter(tag for tag, _ in found.elements)
-    assert tags["svg"] == hostile().count("</svg>") == len(drawn())
+    assert tags["svg"] == hostile().count("</svg>") == len(drawn()) + 1  # and a curve of training
     assert tags["table"] == hostile().count("</table>")
 
 
@@ -112,7 +121,7 @@ def test_nothing_is_loaded_from_anywhere():
             assert target == "" or target.startswith("#") or tag == "a"
     assert not re.search(r"url\((?!#)|@import|<link|<iframe|<object", hostile())
     links = [attributes["href"] for tag, attributes in Reader(hostile()).elements if tag == "a"]
-    assert all(link.startswith(("#", "https://arxiv.org/")) for link in links)
+    assert {link for link in links if not link.startswith(("#", "https://arxiv.org/"))} == set(FILES)
 
 
 def test_ids_are_unique_and_every_reference_has_its_target():
@@ -179,12 +188,38 @@ def test_a_long_table_is_cut_and_says_so():
     assert f"first {MOST} of {MOST + 5}" in made.note
 
 
-def test_only_long_tables_are_folded_and_filtered():
+def test_long_tables_are_folded_and_all_but_the_shortest_filtered():
     text = page("published", study(), {}, {})
     correlation = text[text.index('id="table-correlation-1"') :]
-    assert correlation.index("<input") < correlation.index("<table")
+    assert correlation.index("<details") < correlation.index("<input") < correlation.index("<table")
+    objectives = text[text.index('id="table-objectives-1"') :]
+    assert objectives.index("<input") < objectives.index("<table")
     gains = text[text.index('id="table-gains-1"') : text.index('id="correlation"')]
     assert "<input" not in gains
+
+
+def test_tables_and_figures_link_to_the_files_beside_the_page():
+    text = page("published", study(), drawn(), {}, {}, FILES)
+    assert '<a class="file" href="tables/gains.csv" download>CSV</a>' in text
+    assert '<a class="file" href="figures/gains.png" download>PNG</a>' in text
+    assert "tables/coverage.csv" not in text  # it does not lie there
+
+
+def test_a_checkpoint_is_linked_wherever_a_table_names_it():
+    text = page("published", study() | checkpoints(), {}, {})
+    assert '<a href="#checkpoint/maker-qwen-0">maker/qwen-0</a>' in text
+    assert '<article class="sheet" id="checkpoint/maker-qwen-0"' in text
+    assert text.count("<article") == len(MODELS)
+
+
+def test_the_page_of_a_checkpoint_tells_all_that_is_known_of_it():
+    text = page("published", study() | checkpoints(), {}, {}, charts(checkpoints()["curves"], slugs(MODELS)))
+    sheet = text[text.index('id="checkpoint/maker-qwen-0"') : text.index('id="checkpoint/maker-qwen-1"')]
+    told = " ".join("".join(Reader(sheet).text).split())
+    for words in ("measured, regression: 88.0 points [86.0, 90.0], place 1 of 8", "In the ranking: place 1 of 8"):
+        assert words in told
+    for words in ("0f1e2d", "always the longer answer", "out of memory", "lm_eval 0.4.13, 0-shot", "2 of 2", "seed 2"):
+        assert words in told
 
 
 def test_every_header_is_a_button_and_says_what_it_means():
@@ -194,7 +229,8 @@ def test_every_header_is_a_button_and_says_what_it_means():
 
 
 def test_columns_of_the_study_are_described():
-    names = {(name, column) for name, frame in study().items() for column in frame.columns}
+    shown = {name: frame for name, frame in (study() | checkpoints() | COSTS).items() if name != "features"}
+    names = {(name, column) for name, frame in shown.items() for column in frame.columns}
     unknown = {column for name, column in names if described(name, column).meaning == "described by its name only"}
     ends = {column for column in unknown if column in ("low", "high") or column.endswith(("_low", "_high"))}
     assert unknown - ends == {"olv2_bbh"}

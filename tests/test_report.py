@@ -1,9 +1,12 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from own_study import own_study
 from page_tables import study
 
 from rm_selection import plots, report, studies
@@ -42,6 +45,40 @@ def test_the_ranking_is_drawn_where_regress_did_not(tmp_path, monkeypatch):
     text = (tmp_path / "mine" / "report.html").read_text()
     assert 'aria-label="Predicted or measured score of the best candidates with 90% intervals"' in text
     assert 'aria-label="Variance explained by each principal component"' in text
+
+
+def test_a_study_of_ones_own_gets_curves_costs_and_files_beside_the_report(tmp_path, monkeypatch):
+    own_study(tmp_path / "mine")
+    assert run(monkeypatch, "study=mine", f"output={tmp_path}") == 0
+    beside = {path.relative_to(tmp_path / "mine").as_posix() for path in (tmp_path / "mine").rglob("*.*")}
+    assert {"figures/checkpoints/maker-qwen-0-regression-loss.svg", "figures/cost.png"} <= beside
+    assert {f"tables/{name}.csv" for name in ("curves", "spent", "frontier", "checkpoint_scores")} <= beside
+    text = (tmp_path / "mine" / "report.html").read_text()
+    links = set(re.findall(r'href="([^"#:]+)"', text))
+    assert links
+    assert links <= beside
+
+
+def test_a_second_report_is_the_same_as_the_first(tmp_path, monkeypatch):
+    own_study(tmp_path / "mine")
+    run(monkeypatch, "study=mine", f"output={tmp_path}")
+    first = (tmp_path / "mine" / "report.html").read_bytes()
+    run(monkeypatch, "study=mine", f"output={tmp_path}")
+    assert (tmp_path / "mine" / "report.html").read_bytes() == first
+
+
+def test_what_an_earlier_report_added_is_not_taken_for_the_studys(tmp_path, monkeypatch):
+    fill(tmp_path / "mine", "predictor")
+    studies.write_table(tmp_path / "mine" / "tables", "spent", pd.DataFrame({"what": ["long ago"]}))
+    run(monkeypatch, "study=mine", f"output={tmp_path}")
+    assert "long ago" not in (tmp_path / "mine" / "report.html").read_text()
+
+
+def test_a_damaged_training_log_is_told(tmp_path, monkeypatch, capsys):
+    own_study(tmp_path / "mine")
+    next((tmp_path / "mine").glob("runs/*/log.jsonl")).write_text("{")
+    assert run(monkeypatch, "study=mine", f"output={tmp_path}") == 2
+    assert "is not a training log" in capsys.readouterr().err
 
 
 def test_how_the_ranking_was_made_is_read_from_its_file(tmp_path, monkeypatch):

@@ -277,3 +277,23 @@ def test_a_study_without_tables_says_what_to_run(tmp_path, made):
     message = r"mine/tables holds no fitted study; run: python -m rm_selection\.regress study=mine"
     with pytest.raises(StudyError, match=message):
         read_tables(folder)
+
+
+@pytest.mark.parametrize(
+    "text", ["=cmd|' /C calc'!A0", "@SUM(1)", "+1+cmd|x", "-2*A1", "\t=1", " =1", "-1 (a)", '=HYPERLINK("http://x")']
+)
+def test_a_formula_is_a_text_in_the_csv_and_left_as_it_is_in_the_parquet(tmp_path, text):
+    frame = pd.DataFrame({"model": [text, None], text: [1.5, -2.5]})
+    write_table(tmp_path, "models", frame)
+    tamed = pd.read_csv(tmp_path / "models.csv")
+    assert tamed["model"][0] == f"'{text}"
+    assert list(tamed[f"'{text}"]) == [1.5, -2.5]
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "models.parquet"), frame, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    "text", ["+15.5%, then 3 to 5% lost", "-0.21 [-0.40, 0.02]", "a=b", "Qwen/Qwen2.5-7B", "'quoted'"]
+)
+def test_words_and_numbers_with_a_sign_stay_as_they_are(tmp_path, text):
+    write_table(tmp_path, "claims", pd.DataFrame({"found": [text]}))
+    assert list(pd.read_csv(tmp_path / "claims.csv")["found"]) == [text]

@@ -19,7 +19,7 @@ from worlds import PROBING, SCORING, SKILLS, World
 from rm_selection.analysis.belief import Belief, believe
 from rm_selection.analysis.calibration import SCORE
 from rm_selection.budget import LEAST
-from rm_selection.next_runs import PROBE, best, weighed
+from rm_selection.next_runs import PROBE, Market
 from rm_selection.reference import PUBLIC
 
 Array = NDArray[np.float64]
@@ -30,12 +30,11 @@ def ours(world: World, budget: float, seeds: Sequence[int]) -> tuple[Belief, Arr
     """Buys what saves most regret for its cost until the budget ends; returns belief, what is known, and the cost."""
     figures, known = world.calibration.figures, _known(world)
     values = _values(world, seeds)
-    rng, spent = np.random.default_rng(0), 0.0
+    spent = 0.0
     while True:
         belief = believe(world.calibration, known)
-        offers = [each for each in weighed(belief, figures, known, world.prices, rng) if each.gain >= LEAST]
-        found = best(offers, budget - spent + 1e-9)
-        if found is None:
+        found = Market(belief, figures, known, world.prices).best(budget - spent + 1e-9)
+        if found is None or found.gain < LEAST:
             return belief, known, spent
         for i in found.candidates:
             known[i, figures.index(found.figure)] = values[found.figure][i]
@@ -56,7 +55,8 @@ def _values(world: World, seeds: Sequence[int]) -> dict[str, Array]:
 
 def by_size(world: World) -> Array:
     """The largest first, and of those the one with most tokens."""
-    return (world.bases["params_b"].rank() + 1e-3 * world.bases["tokens_t"].rank()).to_numpy(float)
+    order = world.bases["params_b"].rank() + 1e-3 * world.bases["tokens_t"].rank()
+    return np.asarray(order, dtype=float)
 
 
 def by_benchmark(world: World) -> Array:

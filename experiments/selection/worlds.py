@@ -60,7 +60,10 @@ def _world(table: pd.DataFrame, name: str) -> World:
     reference = table[table["study"] != name].merge(bases[["study", "model", PUBLIC]], on=["study", "model"])
     own = bases[bases["study"] == name].sort_values("model", ignore_index=True)
     runs = table[table["study"] == name].sort_values("model")
-    scores = {int(seed): {stop: rows[stop].to_numpy(float) for stop in STOPS} for seed, rows in runs.groupby("seed")}
+    scores = {
+        seed: {stop: runs.loc[runs["seed"] == seed, stop].to_numpy(float) for stop in STOPS}
+        for seed in sorted(runs["seed"].unique().tolist())
+    }
     figures = [PUBLIC, PROBE, *(stop for stop in STOPS if stop != SCORE)]
     calibration = seeds(calibrate(reference, figures))
     others = bases[bases["study"] != name].reset_index(drop=True)

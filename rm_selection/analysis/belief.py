@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,7 @@ from numpy.typing import NDArray
 from rm_selection.analysis.calibration import Calibration
 
 Array = NDArray[np.float64]
-DRAWS = 1000
 TINY = 1e-9  # a variance, points squared
-_QUANTILES = [NormalDist().inv_cdf((step + 0.5) / 64) for step in range(64)]
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Belief:
         """(n,) standard deviations of the final scores, points."""
         return np.asarray(np.sqrt(np.diag(self.cov)))
 
-    def draws(self, rng: np.random.Generator, count: int = DRAWS) -> Array:
+    def draws(self, rng: np.random.Generator, count: int) -> Array:
         """(count, n) final scores that may be the true ones."""
         root = np.linalg.cholesky(self.cov + 1e-8 * np.eye(len(self.mean)))
         return np.asarray(self.mean + rng.standard_normal((count, len(self.mean))) @ root.T)
@@ -81,25 +78,37 @@ def believe(calibration: Calibration, known: Array) -> Belief:
     )
 
 
-def gains(belief: Belief) -> Array:
-    """(m,) points by which the best expected score is expected to rise once one figure is measured; 0 where known.
+def foreseen(belief: Belief, measured: Sequence[int]) -> tuple[Array, Belief]:
+    """What measuring a figures together will do before their values are known.
 
-    It is the expected drop of regret: the knowledge gradient (Frazier, Powell and Dayanik 2009,
-    doi 10.1287/ijoc.1080.0314), its expectation over the figure's value at 64 quantiles of a normal distribution.
+    Returns:
+        (a, n) moves: for standard normal numbers z, the scores expected afterwards are mean + z @ moves. And the belief
+        afterwards, but for its mean and expected figures, which are those of before.
     """
-    variance = np.diag(belief.figures)
-    moves = belief.cross / np.sqrt(np.where(variance > TINY, variance, np.inf))  # (n, m) a standard deviation of it
-    after = np.zeros(len(variance))
-    for quantile in _QUANTILES:
-        after += (belief.mean[:, None] + quantile * moves).max(axis=0)
-    return np.asarray(after / len(_QUANTILES) - belief.mean.max())
-
-
-def gain(belief: Belief, measured: Sequence[int], rng: np.random.Generator) -> float:
-    """The same of several figures measured together, by DRAWS draws of their values."""
     index = list(measured)
+    root = np.linalg.cholesky(belief.figures[np.ix_(index, index)] + TINY * np.eye(len(index)))
+    moves, told = np.linalg.solve(root, belief.cross[:, index].T), np.linalg.solve(root, belief.figures[index])
+    cross, figures = belief.cross - moves.T @ told, belief.figures - told.T @ told
+    cross[:, index] = figures[index] = figures[:, index] = 0.0
+    return moves, Belief(belief.mean, belief.cov - moves.T @ moves, cross, figures, belief.expected)
+
+
+def rise(belief: Belief, means: Array, measured: Sequence[int], normal: Array) -> float:
+    """What the best expected score is expected to be once these figures are measured together, mean over rows of means.
+
+    The difference from the best now is the knowledge gradient (Frazier, Powell and Dayanik 2009,
+    doi 10.1287/ijoc.1080.0314): the drop of expected regret.
+
+    Args:
+        belief: its covariances count.
+        means: (j, n) expected scores from which it starts.
+        measured: a figures; may be none.
+        normal: (draws, at least a) standard normal numbers, for the values that the figures may take.
+    """
+    index = list(measured)
+    if not index:
+        return float(means.max(axis=1).mean())
     variance = belief.figures[np.ix_(index, index)] + TINY * np.eye(len(index))
-    moves = np.linalg.solve(np.linalg.cholesky(variance), belief.cross[:, index].T)  # (a, n)
-    half = rng.standard_normal((DRAWS // 2, len(index)))
-    after = belief.mean + np.vstack([half, -half]) @ moves
-    return float(after.max(axis=1).mean() - belief.mean.max())
+    moves = np.linalg.solve(np.linalg.cholesky(variance), belief.cross[:, index].T)
+    shifts = normal[:, : len(index)] @ moves  # (draws, n)
+    return float((means[:, None, :] + shifts).max(axis=2).mean())

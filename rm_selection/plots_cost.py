@@ -1,0 +1,61 @@
+"""Score against what training costs: every candidate, and those that no cheaper one beats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from rm_selection.analysis.frontier import frontier
+from rm_selection.plot_style import BLUE, GREEN, MUTED, VERMILLION, Entry, canvas, legend, points, short_names
+
+SPREAD = 20  # a range of costs wider than this is drawn on a logarithmic axis
+APART = 0.035  # of the height, between two names
+
+
+def cost(tables: Mapping[str, pd.DataFrame]) -> Figure | None:
+    """Score of every candidate by the hours that its training takes; the best of every budget are named."""
+    frame = tables["recommendation"].dropna(subset=["train_gpu_hours", "predicted"])
+    frame = frame[frame["train_gpu_hours"] > 0]
+    if frame.empty:
+        return None
+    best = frontier(frame)
+    figure, [panel] = canvas("Score against the cost of training", 4.4)
+    panel.vlines(best["train_gpu_hours"], best["low"], best["high"], colors=MUTED, linewidth=1)
+    panel.step(best["train_gpu_hours"], best["predicted"], where="post", color=GREEN, linestyle="--", linewidth=1.4)
+    measured = frame["basis"].astype(str).str.startswith("measured").to_numpy()
+    points(panel, frame["train_gpu_hours"][~measured], frame["predicted"][~measured], (VERMILLION, "D"), hollow=True)
+    points(panel, frame["train_gpu_hours"][measured], frame["predicted"][measured], (BLUE, "o"))
+    if frame["train_gpu_hours"].max() > SPREAD * frame["train_gpu_hours"].min():
+        panel.set_xscale("log")
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda hours, _: f"{hours:g}"))
+        panel.xaxis.set_minor_formatter(NullFormatter())
+    _name(panel, best)
+    panel.set_xlabel("Training, hours")
+    panel.set_ylabel("Reward-model score, points")
+    kinds = [Entry("measured", (BLUE, "o")), Entry("predicted", (VERMILLION, "D"), hollow=True)]
+    lines = [Entry("best of every budget", (GREEN, "None"), "--"), Entry("its 90% interval", (MUTED, "None"), "-")]
+    legend(figure, [*kinds, *lines], columns=4)
+    return figure
+
+
+def _name(panel: Axes, best: pd.DataFrame) -> None:
+    """Names to the left of their marks, where nothing can score as high; the room for them is made by the axis."""
+    low, high = panel.get_ylim()
+    last = float("-inf")
+    for name, row in zip(short_names(list(best["model"])), best.to_dict("records"), strict=True):
+        last = max(float(row["predicted"]), last + APART * (high - low))
+        panel.annotate(
+            name,
+            (float(row["train_gpu_hours"]), last),
+            xytext=(-6, 0),
+            textcoords="offset points",
+            fontsize=8,
+            ha="right",
+            va="center",
+        )
+    left, right = panel.get_xlim()
+    panel.set_xlim(left / (right / left) ** 0.45 if panel.get_xscale() == "log" else left - 0.6 * (right - left), right)
