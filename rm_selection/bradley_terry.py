@@ -158,7 +158,10 @@ def rows(rm: RewardModel, pairs: Sequence[Pair], use_margin: bool) -> tuple[list
 def evaluator(
     rm: RewardModel, pairs: Sequence[Pair], tokens_per_batch: int
 ) -> Callable[[RewardModel], dict[str, float]]:
-    """What gives a model's validation accuracy, ties counted half and reported; the pairs are tokenized here, once."""
+    """What gives a model's validation accuracy, ties counted half and reported, and its mean loss without any margin.
+
+    The pairs are tokenized here, once.
+    """
     sides = tokens(rm, [side for pair in pairs for side in pair.conversations])
     return partial(_evaluate, sides=sides, tokens_per_batch=tokens_per_batch)
 
@@ -166,4 +169,5 @@ def evaluator(
 def _evaluate(rm: RewardModel, sides: Sequence[Sequence[int]], tokens_per_batch: int) -> dict[str, float]:
     found = rewards(rm, score_tokens(rm, sides, tokens_per_batch).values)
     share, ties = accuracy(found[0::2], found[1::2])
-    return {METRIC: share, "validation_ties": ties}
+    loss = np.logaddexp(0.0, found[1::2] - found[0::2]).mean()  # -log sigmoid(chosen - rejected)
+    return {METRIC: share, "validation_ties": ties, "validation_loss": float(loss)}

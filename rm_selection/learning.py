@@ -1,7 +1,8 @@
 """Train one reward model at several learning rates and keep the best: the study's search, or successive halving.
 
 Halving (Jamieson and Talwalkar, arXiv 1502.07943) trains all rates for an eighth of the steps, the better half of them
-to a quarter, the better half of those to a half, and so on to the end: 36% of the steps of the study's ten rates. What
+to three eighths, the better half of those to five, and of those to the end: 40% of the steps of the study's ten rates.
+Evenly spaced instead of doubled as in the paper, since few rates are left when they are told apart best: late. What
 goes on does so from its own last checkpoint and ends as it would have alone.
 
 Every rate has a folder of its own, so that a killed search goes on where it stopped; the losers' scores are kept.

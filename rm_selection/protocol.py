@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rm_selection.reward_model import RewardModel
 
 TOKENS_PER_BATCH = 16_384  # padded tokens scored at once
-SHARES = {"grid": (1.0,), "halving": (0.125, 0.25, 0.5, 1.0)}  # of the steps, at which learning rates are compared
+SHARES = {"grid": (1.0,), "halving": (0.125, 0.375, 0.625, 1.0)}  # of the steps, where rates are compared
 OnLog = Callable[[dict[str, float]], None]
 
 

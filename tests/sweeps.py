@@ -1,6 +1,7 @@
 """A sweep started as a person starts it, and its jobs as seen from outside: which process trains a cell, how far it is.
 
-Shared by the tests of the engines, tests/on_slurm and tests/on_ray, which `make test-slurm` and `make test-ray` run.
+Shared by the tests of the engines: of joblib, and tests/on_slurm and tests/on_ray, which `make test-slurm` and
+`make test-ray` run.
 """
 
 import os
@@ -69,13 +70,18 @@ def in_training(sweep: Sweep, seed: int) -> int:
 
     def seen() -> int | None:
         assert sweep.process.poll() is None, sweep.end()
-        for folder in sweep.study.glob(f"runs/*__s{seed}-*"):
-            if any(folder.rglob("whole.json")):
-                assert not (folder / "run.json").exists(), "the cell was finished before it could be killed"
-                return holder(folder / ".lock")
-        return None
+        return trained_by(sweep.study, seed)
 
     return until(seen)
+
+
+def trained_by(study: Path, seed: int) -> int | None:
+    """The process that trains the cell of a seed, where the cell has a whole checkpoint by now."""
+    for folder in study.glob(f"runs/*__s{seed}-*"):
+        if any(folder.rglob("whole.json")):
+            assert not (folder / "run.json").exists(), "the cell was finished before it could be killed"
+            return holder(folder / ".lock")
+    return None
 
 
 def holder(file: Path) -> int | None:

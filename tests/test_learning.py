@@ -33,9 +33,9 @@ def test_halving_ends_with_the_model_of_the_grid_at_less_than_half_its_steps(bas
     assert halved["evaluations"] == told["evaluations"], "what goes on ends as if it had never stopped"
     assert np.array_equal(score(narrow, CHATS).values, score(wide, CHATS).values)
     steps = {trial["rate"]: trial["evaluations"][-1]["step"] for trial in halved["trials"]}
-    assert sorted(steps.values()) == [4, 4, 8, 14, 28]
+    assert sorted(steps.values()) == [4, 4, 12, 18, 28]
     assert sum(trial["tokens"] for trial in halved["trials"]) < 0.5 * sum(trial["tokens"] for trial in told["trials"])
-    assert (tmp_path / "log.jsonl").read_text().count("loss") == 28
+    assert (tmp_path / "log.jsonl").read_text().count('"loss"') == 28
 
 
 def test_a_killed_halving_goes_on_where_it_stopped(base, grid, tmp_path):
@@ -43,7 +43,7 @@ def test_a_killed_halving_goes_on_where_it_stopped(base, grid, tmp_path):
 
     def hear(line: dict[str, float]) -> None:
         heard.append(line["step"])
-        if line["step"] == 11:
+        if line["step"] == 15:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -51,7 +51,7 @@ def test_a_killed_halving_goes_on_where_it_stopped(base, grid, tmp_path):
     again: list[float] = []
     rm, told = found(base, tmp_path, "halving", lambda line: again.append(line["step"]), resume=True)
     assert np.array_equal(score(rm, CHATS).values, score(grid[0], CHATS).values)
-    assert min(again) > 8, "what came before the last comparison is not trained again"
+    assert min(again) > 12, "what came before the last comparison is not trained again"
     assert told["rate"] == grid[1]["rate"]
     assert len(heard) > 5 * 4, "all rates had been compared once"
 
