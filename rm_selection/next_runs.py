@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rm_selection.analysis.belief import Belief, foreseen, rise
+from rm_selection.analysis.belief import TINY, Belief, foreseen, rise
 from rm_selection.analysis.calibration import SCORE, Calibration
 
 Array = NDArray[np.float64]
@@ -88,13 +88,20 @@ def seeds(calibration: Calibration, count: int = SEEDS) -> Calibration:
 class Foreseen:
     """A purchase whose figures are not known yet: scores expected after each of some draws of them, (draws, n).
 
-    later: the belief then, of the whole trainings alone. prices: (n,) of those.
+    later: the belief then, of the next whole training of each candidate alone. prices: (n,) of those.
     """
 
     bought: Purchase
     means: Array
     later: Belief
     prices: Array
+
+    @property
+    def reach(self) -> Array:
+        """(n,) points by which its next training is likely to move a candidate's expected score."""
+        places = np.arange(len(self.prices))
+        variance = np.diag(self.later.figures)[places]
+        return np.asarray(self.later.cross[places, places] / np.sqrt(np.maximum(variance, TINY)))
 
 
 class Market:
@@ -153,7 +160,8 @@ class Market:
 
     def _first(self, hours: float) -> Purchase | None:
         """The first of the whole trainings that follow, where nothing else is bought before them."""
-        leaders = self._leaders(self.order, self.nothing.prices, hours)
+        (mean,) = self.nothing.means
+        leaders = self._leaders(mean + self.nothing.reach, self.nothing.prices, hours)
         if not leaders:
             return None
         gain, rest = self._saved(self.nothing, hours)
@@ -172,17 +180,20 @@ class Market:
 
     def _saved(self, each: Foreseen, hours: float) -> tuple[float, float]:
         """Points that are expected to be saved once the rest is spent on who leads then, and what is spent of it."""
-        total, rest = 0.0, 0.0
+        total, rest, reach = 0.0, 0.0, each.reach
         for mean in each.means:
-            leaders = self._leaders(np.argsort(-mean, kind="stable").tolist(), each.prices, hours)
+            leaders = self._leaders(mean + reach, each.prices, hours)
             total += rise(each.later, mean, leaders, self.inner)
             rest = max(rest, float(each.prices[leaders].sum()))
         return total / len(each.means) - float(self.belief.mean.max()), rest
 
-    def _leaders(self, order: Sequence[int], prices: Array, hours: float) -> list[int]:
-        """Candidates that the rest of the budget goes to, from the first of the order."""
+    def _leaders(self, hope: Array, prices: Array, hours: float) -> list[int]:
+        """Candidates that the rest of the budget goes to: those that may come to lead by their next training first.
+
+        By expected scores alone it would go into further seeds of the leader, and never find out who is better.
+        """
         chosen: list[int] = []
-        for i in order:
+        for i in np.argsort(-hope, kind="stable").tolist():
             if prices[i] <= hours:
                 chosen.append(i)
                 hours -= float(prices[i])
