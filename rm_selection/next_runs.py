@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ TOGETHER = (1, 2, 3, 4, 6, 8)  # candidates, the most promising, that are weighe
 PARTS = (0.5, 0.25, 0.12, 0.06, 0.03)  # of the hours that are left
 NEARLY = 0.9
 LEADERS = 12  # candidates, at most, that the rest of a budget is thought to go to
+_GRID = np.linspace(0.0, 6.0, 601)
+_LOSS = np.array([NormalDist().pdf(x) - x * NormalDist().cdf(-x) for x in _GRID])  # the unit normal's loss function
 OUTER, INNER = 32, 64  # draws of a purchase's figures, and for each of what follows
 
 
@@ -161,7 +164,7 @@ class Market:
     def _first(self, hours: float) -> Purchase | None:
         """The first of the whole trainings that follow, where nothing else is bought before them."""
         (mean,) = self.nothing.means
-        leaders = self._leaders(mean + self.nothing.reach, self.nothing.prices, hours)
+        leaders = self._leaders(mean, self.nothing.reach, self.nothing.prices, hours)
         if not leaders:
             return None
         gain, rest = self._saved(self.nothing, hours)
@@ -182,18 +185,18 @@ class Market:
         """Points that are expected to be saved once the rest is spent on who leads then, and what is spent of it."""
         total, rest, reach = 0.0, 0.0, each.reach
         for mean in each.means:
-            leaders = self._leaders(mean + reach, each.prices, hours)
+            leaders = self._leaders(mean, reach, each.prices, hours)
             total += rise(each.later, mean, leaders, self.inner)
             rest = max(rest, float(each.prices[leaders].sum()))
         return total / len(each.means) - float(self.belief.mean.max()), rest
 
-    def _leaders(self, hope: Array, prices: Array, hours: float) -> list[int]:
-        """Candidates that the rest of the budget goes to: those that may come to lead by their next training first.
+    def _leaders(self, mean: Array, reach: Array, prices: Array, hours: float) -> list[int]:
+        """Candidates that the rest of the budget goes to: first those whose training may change who leads, an hour.
 
         By expected scores alone it would go into further seeds of the leader, and never find out who is better.
         """
         chosen: list[int] = []
-        for i in np.argsort(-hope, kind="stable").tolist():
+        for i in np.argsort(-_changes(mean, reach) / np.maximum(prices, TINY), kind="stable").tolist():
             if prices[i] <= hours:
                 chosen.append(i)
                 hours -= float(prices[i])
@@ -226,6 +229,17 @@ class Market:
 
     def _reached(self, i: int) -> str:
         return max((name for name in self.there[i] if name in STOPS), key=STOPS.__getitem__, default="")
+
+
+def _changes(mean: Array, reach: Array) -> Array:
+    """(n,) points by which the best expected score rises once one candidate's moves by `reach` times a normal number.
+
+    s (phi(x) - x Phi(-x)) with x = |distance from the best other| / s.
+    """
+    first, second = np.partition(mean, -2)[[-1, -2]] if len(mean) > 1 else (mean[0], mean[0])
+    apart = np.abs(mean - np.where(mean == first, second, first))
+    spread = np.maximum(np.abs(reach), TINY)
+    return np.asarray(spread * np.interp(apart / spread, _GRID, _LOSS, right=0.0))
 
 
 def _antithetic(rng: np.random.Generator, draws: int, width: int) -> Array:
