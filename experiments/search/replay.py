@@ -1,6 +1,6 @@
 """Rules that give up early on learning rates, replayed from a study that trained each rate to its end.
 
-python experiments/search/replay.py outputs/microcosm-search-1
+python experiments/search/replay.py outputs/microcosm-search-1 [more folders, whose bases are others of the same name]
 
 A rate that is stopped and gone on with ends as it would have alone (tests/test_learning.py), so what a rule would have
 chosen, paid and scored is in the validations and the score of each rate.
@@ -133,9 +133,13 @@ def summary(table: pd.DataFrame) -> dict[str, str]:
 
 
 def main() -> None:
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
+    folders = [Path(name) for name in sys.argv[1:]]
+    if not folders or not all(folder.is_dir() for folder in folders):
         sys.exit("name the folder of a study: python experiments/search/replay.py outputs/microcosm-search-1")
-    known = trials([record for record in runs.records(Path(sys.argv[1])) if record["status"] == "finished"])
+    known: dict[tuple[str, str], list[Trial]] = {}
+    for folder in folders:
+        found = trials([record for record in runs.records(folder) if record["status"] == "finished"])
+        known |= {(f"{folder}/{base}", objective): rates for (base, objective), rates in found.items()}
     for objective in sorted({objective for _, objective in known}):
         own = {key: rates for key, rates in known.items() if key[1] == objective}
         rows = [
