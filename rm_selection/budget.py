@@ -150,7 +150,8 @@ def spend(plan: Plan, buyer: Buyer, dry_run: bool) -> Choice:
         SelectionError: the budget pays for nothing, or every candidate failed.
         StudyError: the study holds runs of another protocol.
     """
-    choice, made = plan.stand(), []
+    choice = plan.stand()
+    made: list[Bought] = []
     while not isinstance(found := plan.next(choice), str):
         if dry_run and len(made) == plan.settings.top:
             found = f"so many purchases are shown; top={2 * plan.settings.top} plans further"

@@ -102,14 +102,14 @@ def over_worlds(found: pd.DataFrame, value: str) -> pd.DataFrame:
 def figure(table: pd.DataFrame, folder: Path) -> None:
     """Regret against the share of the full cost, as PNG and SVG."""
     with mpl.rc_context(RC):
-        drawn, (axes,) = canvas("Regret against what choosing costs", 4.2)
+        drawn, (axes,) = canvas("Regret against what choosing costs (above 2 points: cut off)", 4.2)
         for name, (colour, marker) in MARKS.items():
             rows, width = table[table["strategy"] == name], 2.2 if name == OURS else 0.9
             axes.plot(100 * rows["share"], rows["regret"], color=colour, marker=marker, lw=width)
             if name == OURS:
                 low, high = rows["regret_low"], rows["regret_high"]
                 axes.fill_between(100 * rows["share"], low, high, color=colour, alpha=0.15, lw=0)
-        axes.set(xlabel="cost, % of training every base once", ylabel="mean regret, points", ylim=(0, 8))
+        axes.set(xlabel="cost, % of training every base once", ylabel="mean regret, points", ylim=(0, 2))
         legend(drawn, [Entry(name, mark, "-") for name, mark in MARKS.items()])
     save({"regret": drawn}, folder)
 
