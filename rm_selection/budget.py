@@ -85,7 +85,7 @@ class Plan:
     def __init__(self, settings: BudgetConfig) -> None:
         self.settings = settings
         bounds = Constraints(settings.max_params_b, settings.min_params_b, settings.licence, settings.exclude_family)
-        lineage = Lineage(settings.use, settings.policy)
+        lineage = Lineage(settings.use, settings.policy, settings.same_tokenizer)
         self.offer = priced(settings, candidates(settings.candidates, settings.stage, bounds, lineage))
         calibration, public = reference.expected(settings.objective.name)
         self.calibration = calibration if settings.probe else calibration.without(PROBE)

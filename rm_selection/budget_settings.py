@@ -31,6 +31,7 @@ class BudgetConfig(TrainConfig):
     use: str | None = setting(
         "what the reward model is for: ppo or best_of_n; with ppo only the policy's lineage is left"
     )
+    same_tokenizer: bool = setting("leave only bases that read texts as the same tokens as the policy")
     second_dataset: str | None = setting("another dataset of conf/dataset, to see whether the ranking moves")
     max_params_b: float | None = setting("largest size, billions of parameters; null: any")
     min_params_b: float | None = setting("smallest size, billions of parameters; null: any")
@@ -65,7 +66,7 @@ class BudgetConfig(TrainConfig):
         if self.policy is not None and self.use is None:
             way = "ppo (then only bases of the policy's own lineage are left) or best_of_n (then all are)"
             raise refused("use", None, f"what the reward model is for beside policy={self.policy}: {way}")
-        if self.use == "ppo" and self.policy is None:
+        if (self.use == "ppo" or self.same_tokenizer) and self.policy is None:
             raise refused("policy", None, "the base of the policy that PPO trains, a name of conf/base")
 
 

@@ -9,9 +9,10 @@ from fnmatch import fnmatchcase
 import numpy as np
 import pandas as pd
 
-from rm_selection.checkpoints import MADE, Base, bases, load_base
+from rm_selection.checkpoints import MADE, Base, bases, load_base, resolve
 from rm_selection.errors import SelectionError
 from rm_selection.selection import Constraints, allowed
+from rm_selection.vocabularies import of_checkpoint
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Lineage:
-    """What the reward model is for. use: ppo, best_of_n or None. policy: the base that PPO trains."""
+    """What the reward model is for. use: ppo, best_of_n or None. policy: the base that PPO trains.
+
+    same_tokenizer: leave bases alone that read texts as the same tokens as the policy.
+    """
 
     use: str | None = None
     policy: str | None = None
+    same_tokenizer: bool = False
 
 
 def candidates(named: Sequence[str], stage: str, constraints: Constraints, lineage: Lineage) -> list[Candidate]:
@@ -67,7 +72,7 @@ def candidates(named: Sequence[str], stage: str, constraints: Constraints, linea
     facts = [(one.name, one.base.family, one.base.params_b or np.nan, one.base.licence) for one in found]
     table = pd.DataFrame(facts, columns=["model", "family", "params_b", "licence"])
     left = set(_of_lineage(allowed(table, constraints), lineage)["model"])
-    return [one for one in found if one.name in left]
+    return _of_tokenizer([one for one in found if one.name in left], lineage)
 
 
 def _meant(word: str, stage: str, everything: bool) -> list[Candidate]:
@@ -94,5 +99,21 @@ def _of_lineage(table: pd.DataFrame, lineage: Lineage) -> pd.DataFrame:
         raise SelectionError(
             f"no candidate is left: use=ppo policy={lineage.policy} asks for its lineage, {family}, and there are "
             f"{there}; add bases of {family} to candidates=, or choose by use=best_of_n"
+        )
+    return kept
+
+
+def _of_tokenizer(found: list[Candidate], lineage: Lineage) -> list[Candidate]:
+    """Those whose tokenizer is the policy's; tokenizers come from the Hub or a folder, a few MB each."""
+    if not lineage.same_tokenizer or lineage.policy is None:
+        return found
+    policy = load_base(lineage.policy)
+    stage = found[0].stage if Candidate(policy, found[0].stage).there else next(iter(policy.stages))
+    wanted = of_checkpoint(resolve(policy, stage))
+    kept = [one for one in found if of_checkpoint(resolve(one.base, one.stage)) == wanted]
+    if not kept:
+        raise SelectionError(
+            f"no candidate is left: same_tokenizer=true asks for the tokens of policy={lineage.policy}, which none of "
+            f"the {len(found)} has; give same_tokenizer=false, or other candidates="
         )
     return kept

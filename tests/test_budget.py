@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tiny_models import checkpoint
 
-from rm_selection import buying, cells, costs, recommend_budget, runs
+from rm_selection import buying, candidates, cells, costs, recommend_budget, runs
 from rm_selection.checkpoints import load_base
 from rm_selection.costs import Cost
+from rm_selection.vocabularies import of_checkpoint
 
 TRUTH = {"llama3": 74.0, "qwen2": 81.0, "mistral": 70.0, "gemma2-2b": 62.0, "yi-6b": 66.0, "phi3-mini": 79.0}
 PAIR = {"prompt": "Which one is it?", "chosen": "This one.", "rejected": "That one, or maybe another."}
@@ -269,3 +271,26 @@ def test_a_second_dataset_that_is_none_is_refused(files, monkeypatch, capsys):
     Played(monkeypatch)
     assert call(*words(files, "budget_gpu_hours=8", "second_dataset=nothing")) == 2
     assert "second_dataset=nothing is not allowed; give a name of conf/dataset, or a file" in capsys.readouterr().err
+
+
+def test_only_bases_that_read_the_same_tokens_as_the_policy_are_left(files, monkeypatch, capsys):
+    Played(monkeypatch)
+    tokens = {"qwen2": "one", "phi3-mini": "one", "qwen2.5-7b": "one"}
+    monkeypatch.setattr(candidates, "of_checkpoint", lambda checkpoint: tokens.get(checkpoint.base, "another"))
+    line = words(files, "budget_gpu_hours=3", "use=best_of_n", "same_tokenizer=true")
+    assert call(*line, "policy=qwen2.5-7b") == 0
+    assert set(table(files)["model"]) == {"qwen2@instruct", "phi3-mini@instruct"}
+    assert call(*line, "policy=llama3.1-8b", "candidates=qwen2") == 2
+    assert "same_tokenizer=true asks for the tokens of policy=llama3.1-8b" in capsys.readouterr().err
+
+
+def test_a_vocabulary_is_told_by_its_tokens_alone(tmp_path):
+    one, two = (checkpoint(tmp_path / name) for name in ("first", "second"))
+    assert of_checkpoint(one) == of_checkpoint(two)
+    tokens = tmp_path / "second" / "tokenizer.json"
+    known = json.loads(tokens.read_text())
+    vocab = known["model"]["vocab"]
+    name = next(iter(vocab))
+    vocab[f"{name}x"] = vocab.pop(name)
+    tokens.write_text(json.dumps(known))
+    assert of_checkpoint(one) != of_checkpoint(two)

@@ -33,7 +33,7 @@ from rm_selection.features.document_scores import SHARD, kept_or_scored, shards,
 from rm_selection.features.documents import PER_BYTE, Document
 from rm_selection.measure_settings import PresenceConfig
 from rm_selection.preference_sources import Source
-from rm_selection.runs import digest
+from rm_selection.vocabularies import vocabulary
 
 RESAMPLES = 1000
 
@@ -102,11 +102,6 @@ def measure(checkpoint: Checkpoint, settings: PresenceConfig, place: Place) -> M
         },
         tokens=int(usable["tokens"].sum()),
     )
-
-
-def vocabulary(tokenizer: Any) -> str:
-    """Eight hexadecimal digits that stand for a tokenizer's tokens and their ids."""
-    return digest(tokenizer.get_vocab())
 
 
 def protocols(
