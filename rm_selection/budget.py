@@ -28,7 +28,6 @@ from rm_selection.selection import Constraints
 from rm_selection.standing import standing
 
 Array = NDArray[np.float64]
-PARTS = (1.0, 0.5, 0.25, 0.125)  # of what is left of the budget
 LEAST = 1e-3  # points; what is expected to save less is no reason to train anything
 
 
@@ -118,15 +117,12 @@ class Plan:
         return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, timed, failed)
 
     def next(self, choice: Choice) -> Purchase | str:
-        """The next purchase, or why there is none; where spending all that is left is not worth it, a part may be."""
-        market = Market(choice.belief, self.figures, choice.known, choice.prices)
+        """The next purchase, or why there is none."""
+        market = Market(choice.belief, self.figures, choice.known, choice.prices, self.settings.seed)
         left, worth = self.settings.budget_gpu_hours - choice.hours, self.settings.worth
-        saved = 0.0
-        for part in PARTS:
-            found = market.best(left * part, self.settings.seed)
-            if found is not None and found.gain >= LEAST and found.worth >= worth:
-                return self._timed_first(found, choice)
-            saved = max(saved, found.worth if found else 0.0)
+        found = market.next(left)
+        if found is not None and found.gain >= LEAST and found.worth >= worth:
+            return self._timed_first(found, choice)
         least = market.cheapest()
         if least is None:
             return "nothing is left to buy"
@@ -134,7 +130,8 @@ class Plan:
             raise SelectionError(_too_small(self.settings.budget_gpu_hours, least, choice))
         if least.hours > left:
             return f"{max(left, 0.0):.3g} hours are left, and the cheapest purchase takes {least.hours:.3g}"
-        return f"the hours left would save {saved:.2g} points of regret each, less than worth={worth:g}"
+        saved = found.worth if found is not None else 0.0
+        return f"the next hours would save {saved:.2g} points of regret each, less than worth={worth:g}"
 
     def _timed_first(self, found: Purchase, choice: Choice) -> Purchase:
         """The purchase; of its first candidate alone while the study has timed nothing of the kind, for its price."""
@@ -153,8 +150,12 @@ def spend(plan: Plan, buyer: Buyer, dry_run: bool) -> Choice:
         SelectionError: the budget pays for nothing, or every candidate failed.
         StudyError: the study holds runs of another protocol.
     """
-    choice, made = plan.stand(), []
+    choice = plan.stand()
+    made: list[Bought] = []
     while not isinstance(found := plan.next(choice), str):
+        if dry_run and len(made) == plan.settings.top:
+            found = f"so many purchases are shown; top={2 * plan.settings.top} plans further"
+            break
         names = tuple(choice.candidates[i].name for i in found.candidates)
         commands = buyer.commands(found, choice)
         made.append(Bought(found.figure, names, found.hours, found.gain, commands))

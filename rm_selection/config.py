@@ -168,11 +168,15 @@ def in_context(content: DictConfig, context: Mapping[str, Any] | None = None) ->
         content: of a file of conf/.
         context: settings that it may name, as in ${microcosm.folder}; None: as shipped.
     """
-    if context is None:
-        context = {"output": "outputs", "microcosm": OmegaConf.load(CONF / "microcosm" / "full.yaml")}
-    whole = OmegaConf.create({**context, "content": content})
+    whole = OmegaConf.create({**(_shipped() if context is None else context), "content": content})
     OmegaConf.resolve(whole)
     return DictConfig(whole.content)
+
+
+@functools.cache
+def _shipped() -> dict[str, Any]:
+    small = OmegaConf.to_container(OmegaConf.load(CONF / "microcosm" / "full.yaml"), resolve=False)
+    return {"output": "outputs", "microcosm": small}
 
 
 def _help(name: str, schema: type[Any], summary: str, usage: str | None) -> str:

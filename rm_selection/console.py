@@ -114,8 +114,8 @@ def recommendation(ranked: pd.DataFrame, header: list[str], warnings: list[str],
         line("* with figures filled in or outside the fitted range; the column basis of the table names them")
 
 
-def plan(purchases: pd.DataFrame, said: Iterable[str], rows: int) -> None:
-    """Print what a plan would buy, if every figure came out as expected, its first rows, and what it would then say."""
+def plan(purchases: pd.DataFrame, said: Iterable[str]) -> None:
+    """Print what a plan would buy, if every figure came out as expected, and what it would then say."""
     for sentence in said:
         _OUT.print(sentence, markup=False)
     hours = purchases["hours"]
@@ -129,9 +129,7 @@ def plan(purchases: pd.DataFrame, said: Iterable[str], rows: int) -> None:
             "of": [_few(names.split()) for names in purchases["candidates"]],
         }
     )
-    table("Plan", shown.head(rows))
-    if len(shown) > rows:
-        line(f"and {len(shown) - rows} more; top={len(shown)} shows them")
+    table("Plan", shown)
     line("as it goes if every figure comes out as expected; hours: of the device; saves: points of regret")
     if len(purchases):
         line(f"It would begin with: {purchases['command'].iloc[0]}")

@@ -9,14 +9,14 @@ level, and what is left of the budget counts for nothing.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rm_selection.analysis.belief import Belief, foreseen, rise
+from rm_selection.analysis.belief import TINY, Belief, foreseen, rise
 from rm_selection.analysis.calibration import SCORE, Calibration
 
 Array = NDArray[np.float64]
@@ -24,8 +24,12 @@ PROBE = "probe"
 STOPS = {"at_25": 0.25, "at_50": 0.5, "at_75": 0.75, SCORE: 1.0}  # shares of the steps of a training
 SEEDS = 3  # trainings of one candidate, at most
 TOGETHER = (1, 2, 3, 4, 6, 8)  # candidates, the most promising, that are weighed as one purchase
+PARTS = (0.5, 0.25, 0.12, 0.06, 0.03)  # of the hours that are left
+NEARLY = 0.9
 LEADERS = 12  # candidates, at most, that the rest of a budget is thought to go to
-DRAWS = 64  # of a purchase's figures, and for each as many of what follows
+_GRID = np.linspace(0.0, 6.0, 601)
+_LOSS = np.array([NormalDist().pdf(x) - x * NormalDist().cdf(-x) for x in _GRID])  # the unit normal's loss function
+OUTER, INNER = 32, 64  # draws of a purchase's figures, and for each of what follows
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,9 @@ class Prices:
         training = {name: hours[kept] for name, hours in self.training.items()}
         return Prices(self.probe[kept], training, self.scoring[kept])
 
-    def step(self, i: int, reached: str | None, stop: str) -> float:
-        """Of taking candidate i from the stop it has reached, or from nothing, to another."""
-        before = 0.0 if reached is None else float(self.training[reached][i])
+    def step(self, i: int, reached: str, stop: str) -> float:
+        """Of taking candidate i from the stop it has reached, "" where none, to another."""
+        before = float(self.training[reached][i]) if reached else 0.0
         return float(self.training[stop][i]) - before + float(self.scoring[i])
 
 
@@ -84,110 +88,161 @@ def seeds(calibration: Calibration, count: int = SEEDS) -> Calibration:
 
 
 @dataclass(frozen=True)
-class Market:
-    """What may be bought: n candidates, K figures.
+class Foreseen:
+    """A purchase whose figures are not known yet: scores expected after each of some draws of them, (draws, n).
 
-    belief: of the candidates. figures: names of the columns of known, (n, K), NaN where not known. prices: of each.
+    later: the belief then, of the next whole training of each candidate alone. prices: (n,) of those.
     """
 
-    belief: Belief
-    figures: tuple[str, ...]
-    known: Array
-    prices: Prices
+    bought: Purchase
+    means: Array
+    later: Belief
+    prices: Array
 
-    def best(self, hours: float, seed: int = 0) -> Purchase | None:
+    @property
+    def reach(self) -> Array:
+        """(n,) points by which its next training is likely to move a candidate's expected score."""
+        places = np.arange(len(self.prices))
+        variance = np.diag(self.later.figures)[places]
+        return np.asarray(self.later.cross[places, places] / np.sqrt(np.maximum(variance, TINY)))
+
+
+class Market:
+    """What may be bought of n candidates.
+
+    Args:
+        belief: of the candidates.
+        figures: names of the K columns of known.
+        known: (n, K), NaN where not known.
+        prices: of each candidate.
+        seed: of the draws.
+    """
+
+    def __init__(self, belief: Belief, figures: Sequence[str], known: Array, prices: Prices, seed: int = 0) -> None:
+        self.belief, self.figures, self.prices = belief, tuple(figures), prices
+        self.there = [{name for name, value in zip(figures, row, strict=True) if not np.isnan(value)} for row in known]
+        self.order = np.argsort(-belief.mean, kind="stable").tolist()
+        self.whole = [self._whole(there) for there in self.there]  # of each candidate, the figure of its next training
+        self.columns = [i * len(self.figures) + self.figures.index(name or SCORE) for i, name in enumerate(self.whole)]
+        rng, width = np.random.default_rng(seed), len(known)
+        self.outer, self.inner = _antithetic(rng, OUTER, width), _antithetic(rng, INNER, LEADERS)
+        now = np.array([self._price(i) for i in range(width)])
+        self.nothing = Foreseen(Purchase((), SCORE, 0.0), belief.mean[None], belief.of(self.columns), now)
+        self.offers = [self._foreseen(each) for each in self._purchases()]
+
+    def next(self, hours: float) -> Purchase | None:
+        """The purchase to make with so many hours left; None where they pay for none.
+
+        It is the one for the smallest part of the hours that is expected to save nearly what all of them would: with
+        more than enough to spend, what is cheap still comes first.
+        """
+        found = self.best(hours)
+        enough = NEARLY * found.gain if found is not None else 0.0
+        for part in PARTS:
+            fewer = self.best(hours * part) if found is not None else None
+            if fewer is None or fewer.gain < enough:
+                break
+            found = fewer
+        return found
+
+    def best(self, hours: float) -> Purchase | None:
         """The purchase that, with what follows it, is expected to save most regret; None where `hours` pay for none."""
-        rng = np.random.default_rng(seed)
-        normal = _antithetic(rng, max(len(self.known), LEADERS))
-        leaders, prices = self._leaders(self.belief.mean, (), hours)
-        found = self._first(leaders, prices, normal)
-        for each in self._purchases():
-            if each.hours <= hours:
-                weighed = self._weighed(each, hours, normal)
+        found = self._first(hours)
+        for each in self.offers:
+            if each.bought.hours <= hours:
+                gain, rest = self._saved(each, hours - each.bought.hours)
                 # Of equal ones the whole training comes first, for it ends with a reward model that can be used.
-                if found is None or weighed.gain > found.gain * 1.01 + 1e-4:
-                    found = weighed
+                if found is None or gain > found.gain * 1.01 + 1e-4:
+                    found = replace(each.bought, rest=rest, gain=gain)
         return found
 
     def cheapest(self) -> Purchase | None:
         """The purchase that costs least; None where nothing is left to buy."""
-        whole = [self._whole(i, ()) for i in range(len(self.known))]
-        singles = [Purchase((i,), name, hours) for i, (name, hours) in enumerate(whole) if name]
-        return min([*singles, *self._purchases()], key=lambda each: each.hours, default=None)
+        singles = [Purchase((i,), name, self._price(i)) for i, name in enumerate(self.whole) if name]
+        return min([*singles, *(each.bought for each in self.offers)], key=lambda each: each.hours, default=None)
 
-    def _first(self, leaders: list[int], prices: list[float], normal: Array) -> Purchase | None:
+    def _first(self, hours: float) -> Purchase | None:
         """The first of the whole trainings that follow, where nothing else is bought before them."""
+        (mean,) = self.nothing.means
+        leaders = self._leaders(mean, self.nothing.reach, self.nothing.prices, hours)
         if not leaders:
             return None
-        i, k = divmod(leaders[0], len(self.figures))
-        saved = rise(self.belief, self.belief.mean[None], leaders, normal) - float(self.belief.mean.max())
-        return Purchase((i,), self.figures[k], prices[0], sum(prices[1:]), saved)
+        gain, rest = self._saved(self.nothing, hours)
+        price = float(self.nothing.prices[leaders[0]])
+        return Purchase((leaders[0],), self.whole[leaders[0]], price, rest - price, gain)
 
-    def _weighed(self, bought: Purchase, hours: float, normal: Array) -> Purchase:
-        """The purchase with what it saves: the figures are drawn, and the rest is spent on who leads then."""
+    def _foreseen(self, bought: Purchase) -> Foreseen:
         index = [i * len(self.figures) + self.figures.index(bought.figure) for i in bought.candidates]
-        moves, later = foreseen(self.belief, index)
-        means = self.belief.mean + normal[:, : len(index)] @ moves
-        groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        rest = 0.0
-        for draw, mean in enumerate(means):
-            leaders, prices = self._leaders(
-                mean, bought.candidates if bought.figure in STOPS else (), hours - bought.hours, bought.figure
-            )
-            groups[tuple(leaders)].append(draw)
-            rest = max(rest, sum(prices))
-        total = sum(rise(later, means[draws], list(leaders), normal) * len(draws) for leaders, draws in groups.items())
-        return replace(bought, rest=rest, gain=total / len(means) - float(self.belief.mean.max()))
+        moves, later = foreseen(
+            self.belief.of([*self.columns, *index]), range(len(self.columns), len(self.columns) + len(index))
+        )
+        prices = self.nothing.prices.copy()
+        for i in bought.candidates if bought.figure in STOPS else ():
+            prices[i] = self.prices.step(i, bought.figure, SCORE)
+        return Foreseen(bought, self.belief.mean + self.outer[:, : len(index)] @ moves, later, prices)
 
-    def _leaders(
-        self, mean: Array, taken: Sequence[int], hours: float, stop: str = SCORE
-    ) -> tuple[list[int], list[float]]:
-        """Places of the figures that the rest of the budget goes to, from the top of `mean`, and their prices."""
-        places: list[int] = []
-        prices: list[float] = []
-        for i in np.argsort(-mean, kind="stable").tolist():
-            name, price = self._whole(i, (stop,) if i in taken else ())
-            if name and price <= hours and len(places) < LEADERS:
-                places.append(i * len(self.figures) + self.figures.index(name))
-                prices.append(price)
-                hours -= price
-        return places, prices
+    def _saved(self, each: Foreseen, hours: float) -> tuple[float, float]:
+        """Points that are expected to be saved once the rest is spent on who leads then, and what is spent of it."""
+        total, rest, reach = 0.0, 0.0, each.reach
+        for mean in each.means:
+            leaders = self._leaders(mean, reach, each.prices, hours)
+            total += rise(each.later, mean, leaders, self.inner)
+            rest = max(rest, float(each.prices[leaders].sum()))
+        return total / len(each.means) - float(self.belief.mean.max()), rest
 
-    def _whole(self, i: int, besides: Sequence[str]) -> tuple[str, float]:
-        """The next figure of candidate i that takes a whole training, and its price; "" where there is none."""
-        there = self._there(i) | set(besides)
-        for name in self.figures:
-            if name.partition("_")[0] == SCORE and name not in there:
-                reached = self._reached(there) if name == SCORE else None
-                return name, self.prices.step(i, reached, SCORE)
-        return "", 0.0
+    def _leaders(self, mean: Array, reach: Array, prices: Array, hours: float) -> list[int]:
+        """Candidates that the rest of the budget goes to: first those whose training may change who leads, an hour.
+
+        By expected scores alone it would go into further seeds of the leader, and never find out who is better.
+        """
+        chosen: list[int] = []
+        for i in np.argsort(-_changes(mean, reach) / np.maximum(prices, TINY), kind="stable").tolist():
+            if prices[i] <= hours:
+                chosen.append(i)
+                hours -= float(prices[i])
+                if len(chosen) == LEADERS:
+                    break
+        return chosen
 
     def _purchases(self) -> Iterator[Purchase]:
         """The probe of all that are not probed, and each stop of the most promising."""
         if PROBE in self.figures:
-            left = [i for i in range(len(self.known)) if PROBE not in self._there(i)]
+            left = [i for i, there in enumerate(self.there) if PROBE not in there]
             if left:
                 yield Purchase(tuple(left), PROBE, float(self.prices.probe[left].sum()))
-        order = np.argsort(-self.belief.mean, kind="stable").tolist()
         for stop in (name for name in self.figures if name in STOPS and name != SCORE):
-            ahead = [i for i in order if self._ahead(i, stop)]
+            ahead = [i for i in self.order if STOPS.get(self._reached(i), 0.0) < STOPS[stop]]
             for count in (count for count in TOGETHER if count <= len(ahead)):
-                hours = sum(self.prices.step(i, self._reached(self._there(i)), stop) for i in ahead[:count])
+                hours = sum(self.prices.step(i, self._reached(i), stop) for i in ahead[:count])
                 yield Purchase(tuple(ahead[:count]), stop, hours)
 
-    def _ahead(self, i: int, stop: str) -> bool:
-        reached = self._reached(self._there(i))
-        return reached is None or STOPS[reached] < STOPS[stop]
+    def _whole(self, there: set[str]) -> str:
+        """The next figure that takes a whole training; "" where there is none."""
+        scores = (name for name in self.figures if name.partition("_")[0] == SCORE and name not in there)
+        return next(scores, "")
 
-    def _there(self, i: int) -> set[str]:
-        return {name for name, value in zip(self.figures, self.known[i], strict=True) if not np.isnan(value)}
+    def _price(self, i: int) -> float:
+        """Of candidate i's next whole training; infinite where there is none."""
+        if not self.whole[i]:
+            return float("inf")
+        return self.prices.step(i, self._reached(i) if self.whole[i] == SCORE else "", SCORE)
 
-    @staticmethod
-    def _reached(there: set[str]) -> str | None:
-        return max((name for name in there if name in STOPS), key=STOPS.__getitem__, default=None)
+    def _reached(self, i: int) -> str:
+        return max((name for name in self.there[i] if name in STOPS), key=STOPS.__getitem__, default="")
 
 
-def _antithetic(rng: np.random.Generator, width: int) -> Array:
-    """(DRAWS, width) standard normal numbers, each with its opposite."""
-    half = rng.standard_normal((DRAWS // 2, width))
+def _changes(mean: Array, reach: Array) -> Array:
+    """(n,) points by which the best expected score rises once one candidate's moves by `reach` times a normal number.
+
+    s (phi(x) - x Phi(-x)) with x = |distance from the best other| / s.
+    """
+    first, second = np.partition(mean, -2)[[-1, -2]] if len(mean) > 1 else (mean[0], mean[0])
+    apart = np.abs(mean - np.where(mean == first, second, first))
+    spread = np.maximum(np.abs(reach), TINY)
+    return np.asarray(spread * np.interp(apart / spread, _GRID, _LOSS, right=0.0))
+
+
+def _antithetic(rng: np.random.Generator, draws: int, width: int) -> Array:
+    """(draws, width) standard normal numbers, each with its opposite."""
+    half = rng.standard_normal((draws // 2, width))
     return np.vstack([half, -half])

@@ -53,9 +53,15 @@ def _own(settings: RecommendConfig) -> tuple[pd.DataFrame, Evidence, list[str]]:
     """Candidates, what is known of them, and what to beware of, from what the study trained and measured."""
     from rm_selection import evidence, gathered, study_tables
     from rm_selection.analysis.measured_frame import sharing_presence
+    from rm_selection.errors import StudyError
 
     known = gathered.gathered(settings.folder, settings.results, settings.mix_protocols)
     study = sharing_presence(study_tables.study(known, settings.evaluation), settings.family_rule)
+    if settings.objective.name not in study.runs:
+        there = " or ".join(f"objective={name}" for name in study.runs)
+        raise StudyError(
+            f"study={settings.study} has no finished run of objective={settings.objective.name}; give {there}"
+        )
     return evidence.own(study, settings.objective.name)
 
 

@@ -44,7 +44,7 @@ def _chosen(settings: BudgetConfig, words: list[str]) -> pd.DataFrame:
     table = chosen.ranking(plan, choice)
     said = chosen.sentences(plan, choice, table)
     if settings.dry_run:
-        console.plan(chosen.purchases(choice), said, settings.top)
+        console.plan(chosen.purchases(choice), said)
         return table
     written = studies.write_recommendation(settings.folder, table, said, [], asdict(settings))
     console.recommendation(table.head(settings.top), said, [], "device-hours of one whole training")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import made_study
 import pandas as pd
 import pytest
 
@@ -244,7 +245,7 @@ def test_an_absurd_size_gets_an_interval_that_says_nothing(tmp_path, size):
 )
 def test_a_name_is_printed_and_written_as_it_is(tmp_path, capsys, name):
     table = ranking(tmp_path, file(tmp_path, {"model": name, "params_b": 7}))
-    assert table["model"].tolist() == [name]
+    assert table["model"].tolist() == [f"'{name}" if name.startswith("=") else name]  # no formula in the CSV
     assert name in capsys.readouterr().out.split("with 90% interval", maxsplit=1)[1]
 
 
@@ -270,3 +271,10 @@ print("heavy:", *{"torch", "transformers", "sklearn", "scipy.stats", "statsmodel
     assert done.stdout.splitlines()[-1].strip() == "heavy:"
     assert (tmp_path / "outputs" / "published" / "tables" / "recommendation.csv").exists()
     assert done.stderr == ""
+
+
+def test_an_objective_that_the_study_lacks_is_told_with_those_it_has(tmp_path, capsys):
+    made_study.study(tmp_path / "mine", count=4, objectives=("bradley_terry",))
+    assert made_study.command(recommend.main, tmp_path) == 2
+    said = capsys.readouterr().err
+    assert "study=mine has no finished run of objective=regression; give objective=bradley_terry" in said

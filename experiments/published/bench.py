@@ -17,9 +17,11 @@ from pathlib import Path
 import pandas as pd
 
 from rm_selection import console, runs, sweeps
+from rm_selection.analysis.gains import SIZE_GROUPS
 
 RUNS = 5
 AIMS = {"mae": "at most 3.6", "spearman": "at least 0.80", "coverage_5_10": "at least 0.65"}
+BUDGET = ("budget_gpu_hours=40", "dry_run=true", "device=h100", "dataset=ultrafeedback", "training=lora")
 BASELINES = ("balanced_ridge", "size", "size_tokens", "best_benchmark")
 
 
@@ -39,6 +41,7 @@ def times(output: str) -> pd.DataFrame:
     commands = [
         (["regress", f"output={output}"], 1, "60 s"),
         (["recommend", f"output={output}", "max_params_b=9"], RUNS, "2 s"),
+        (["recommend", f"output={output}", *BUDGET], RUNS, "3 s"),
         (["report", f"output={output}"], RUNS, "-"),
         (["status", f"output={output}", "study=thousand"], RUNS, "1 s"),
         *((([name, "--help"], RUNS, "1.5 s")) for name in ("regress", "recommend", "report")),
@@ -100,6 +103,19 @@ def figures(tables: Path) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
+def by_size(tables: Path) -> Iterator[str]:
+    """What the choice of each size group loses, its family unseen, in a sentence each."""
+    table = pd.read_parquet(tables / "predictions.parquet").query(
+        "objective == 'regression' and predictor == 'balanced_ridge' and validation == 'leave_family_out'"
+    )
+    table = table.merge(pd.read_parquet(tables / "models.parquet")[["model", "params_b"]], on="model")
+    for name, low, high in SIZE_GROUPS:
+        group = table[(table["params_b"] >= low) & (table["params_b"] < high)]
+        chosen, best = group.loc[group["predicted"].idxmax()], group.loc[group["actual"].idxmax()]
+        lost = best["actual"] - chosen["actual"]
+        yield f"{name}: {chosen['model']}, {lost:.1f} points behind {best['model']}, best of {len(group)} (aim 2.5)"
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as output, thousand(Path(output)):
         measured = times(output)
@@ -108,6 +124,8 @@ def main() -> None:
         console.table("Regression objective, families the predictor had not seen", figures(tables))
         gains = pd.read_parquet(tables / "gains.parquet").drop_duplicates(["objective", "size_group"])["gain_points"]
         console.line(f"gains over the newest Llama-3.x default: {gains.min():+.1f} to {gains.max():+.1f} points")
+        for sentence in by_size(tables):
+            console.line(f"chosen out of family, {sentence}")
         for row in pd.read_parquet(tables / "intervals.parquet").itertuples():
             wilson = f"[{row.coverage_low:.0%}, {row.coverage_high:.0%}]"
             console.line(f"90% intervals, {row.objective}: held {row.coverage:.0%} {wilson} of unseen families' models")

@@ -33,7 +33,7 @@ def ours(world: World, budget: float, seeds: Sequence[int]) -> tuple[Belief, Arr
     spent = 0.0
     while True:
         belief = believe(world.calibration, known)
-        found = Market(belief, figures, known, world.prices).best(budget - spent + 1e-9)
+        found = Market(belief, figures, known, world.prices).next(budget - spent + 1e-9)
         if found is None or found.gain < LEAST:
             return belief, known, spent
         for i in found.candidates:

@@ -33,6 +33,13 @@ class Belief:
     figures: Array
     expected: Array
 
+    def of(self, columns: Sequence[int]) -> Belief:
+        """The same of some figures alone."""
+        index = list(columns)
+        return Belief(
+            self.mean, self.cov, self.cross[:, index], self.figures[np.ix_(index, index)], self.expected[index]
+        )
+
     @property
     def sd(self) -> Array:
         """(n,) standard deviations of the final scores, points."""
@@ -93,22 +100,21 @@ def foreseen(belief: Belief, measured: Sequence[int]) -> tuple[Array, Belief]:
     return moves, Belief(belief.mean, belief.cov - moves.T @ moves, cross, figures, belief.expected)
 
 
-def rise(belief: Belief, means: Array, measured: Sequence[int], normal: Array) -> float:
-    """What the best expected score is expected to be once these figures are measured together, mean over rows of means.
+def rise(belief: Belief, mean: Array, measured: Sequence[int], normal: Array) -> float:
+    """What the best expected score is expected to be once these figures are measured together.
 
     The difference from the best now is the knowledge gradient (Frazier, Powell and Dayanik 2009,
     doi 10.1287/ijoc.1080.0314): the drop of expected regret.
 
     Args:
         belief: its covariances count.
-        means: (j, n) expected scores from which it starts.
+        mean: (n,) expected scores from which it starts.
         measured: a figures; may be none.
         normal: (draws, at least a) standard normal numbers, for the values that the figures may take.
     """
     index = list(measured)
     if not index:
-        return float(means.max(axis=1).mean())
+        return float(mean.max())
     variance = belief.figures[np.ix_(index, index)] + TINY * np.eye(len(index))
     moves = np.linalg.solve(np.linalg.cholesky(variance), belief.cross[:, index].T)
-    shifts = normal[:, : len(index)] @ moves  # (draws, n)
-    return float((means[:, None, :] + shifts).max(axis=2).mean())
+    return float((mean + normal[:, : len(index)] @ moves).max(axis=1).mean())
