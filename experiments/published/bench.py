@@ -109,11 +109,11 @@ def by_size(tables: Path) -> Iterator[str]:
         "objective == 'regression' and predictor == 'balanced_ridge' and validation == 'leave_family_out'"
     )
     table = table.merge(pd.read_parquet(tables / "models.parquet")[["model", "params_b"]], on="model")
-    for name, low, high in SIZE_GROUPS:
+    for size, low, high in SIZE_GROUPS:
         group = table[(table["params_b"] >= low) & (table["params_b"] < high)]
-        chosen, best = group.loc[group["predicted"].idxmax()], group.loc[group["actual"].idxmax()]
+        chosen, best = (group.sort_values(name, ascending=False).iloc[0] for name in ("predicted", "actual"))
         lost = best["actual"] - chosen["actual"]
-        yield f"{name}: {chosen['model']}, {lost:.1f} points behind {best['model']}, best of {len(group)} (aim 2.5)"
+        yield f"{size}: {chosen['model']}, {lost:.1f} points behind {best['model']}, best of {len(group)} (aim 2.5)"
 
 
 def main() -> None:
