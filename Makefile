@@ -24,8 +24,8 @@ check: install  ## lint, format and types
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-test: install  ## run the tests
-	$(RUN) pytest
+test: install  ## run the tests, a process a core
+	$(RUN) pytest -n auto --maxprocesses 4 --dist loadfile
 
 .venv/slurm .venv/ray .venv/browser: .venv/installed
 	@.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(@F)]'

@@ -169,5 +169,6 @@ def evaluator(
 def _evaluate(rm: RewardModel, sides: Sequence[Sequence[int]], tokens_per_batch: int) -> dict[str, float]:
     found = rewards(rm, score_tokens(rm, sides, tokens_per_batch).values)
     share, ties = accuracy(found[0::2], found[1::2])
-    loss = np.logaddexp(0.0, found[1::2] - found[0::2]).mean()  # -log sigmoid(chosen - rejected)
+    with np.errstate(invalid="ignore"):  # of infinite rewards, which training refuses with the step
+        loss = np.logaddexp(0.0, found[1::2] - found[0::2]).mean()  # -log sigmoid(chosen - rejected)
     return {METRIC: share, "validation_ties": ties, "validation_loss": float(loss)}

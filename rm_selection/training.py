@@ -203,7 +203,8 @@ class _Watch(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Evaluate the checkpoint just written and declare it whole."""
         found = {"step": state.global_step} | self.objective.evaluate(self.rm)
-        _finite(self.objective.metric, found[self.objective.metric], state.global_step)
+        for name, value in found.items():
+            _finite(name, value, state.global_step)
         self.tell(found)
         evaluations = (*self.known.evaluations, found)
         tokens, padded = distributed.summed(int(self.real), self.all)  # from here on every process's files are written
