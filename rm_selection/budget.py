@@ -21,11 +21,12 @@ from rm_selection.analysis.belief import Belief, believe
 from rm_selection.analysis.calibration import SCORE
 from rm_selection.budget_settings import BudgetConfig
 from rm_selection.candidates import Candidate, Lineage, candidates
+from rm_selection.columns import shortened
 from rm_selection.errors import SelectionError
 from rm_selection.next_runs import PROBE, Market, Prices, Purchase
 from rm_selection.prices import corrected, priced
 from rm_selection.selection import Constraints
-from rm_selection.standing import standing
+from rm_selection.standing import refuse_others, standing
 
 Array = NDArray[np.float64]
 LEAST = 1e-3  # points; what is expected to save less is no reason to train anything
@@ -80,6 +81,7 @@ class Plan:
 
     Raises:
         SelectionError: no candidate is left, or none fits the device.
+        StudyError: the study holds runs of another protocol.
     """
 
     def __init__(self, settings: BudgetConfig) -> None:
@@ -87,6 +89,7 @@ class Plan:
         bounds = Constraints(settings.max_params_b, settings.min_params_b, settings.licence, settings.exclude_family)
         lineage = Lineage(settings.use, settings.policy, settings.same_tokenizer)
         self.offer = priced(settings, candidates(settings.candidates, settings.stage, bounds, lineage))
+        refuse_others(settings, self.offer.candidates)
         calibration, public = reference.expected(settings.objective.name)
         self.calibration = calibration if settings.probe else calibration.without(PROBE)
         self.public = np.array([public.get(one.repo, np.nan) for one in self.offer.candidates])
@@ -101,7 +104,7 @@ class Plan:
         """How the choice stands by the study's records.
 
         Raises:
-            StudyError: it holds runs of another protocol.
+            SelectionError: every candidate failed.
         """
         now = standing(self.settings, self.offer.candidates, self.figures)
         now.known[:, self.figures.index(reference.PUBLIC)] = self.public
@@ -115,6 +118,14 @@ class Plan:
         chosen = [self.offer.candidates[i] for i in kept]
         timed = frozenset([PROBE] * bool(now.took.probed) + [SCORE] * bool(now.took.trained))
         return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, timed, failed)
+
+    def after(self, figure: str, names: Sequence[str]) -> Choice:
+        """How it stands after a purchase; who has neither its figure nor a failure to show is not tried for ever."""
+        choice, column = self.stand(), self.figures.index(figure)
+        there = {one.name: row[column] for one, row in zip(choice.candidates, choice.known, strict=True)}
+        lost = [name for name in names if np.isnan(there.get(name, 0.0))]
+        self.lost |= dict.fromkeys(lost, "its command left no record; what it printed says why")
+        return self.stand() if lost else choice
 
     def next(self, choice: Choice) -> Purchase | str:
         """The next purchase, or why there is none."""
@@ -135,7 +146,7 @@ class Plan:
 
     def _timed_first(self, found: Purchase, choice: Choice) -> Purchase:
         """The purchase; of its first candidate alone while the study has timed nothing of the kind, for its price."""
-        if (PROBE if found.figure == PROBE else SCORE) in choice.timed:
+        if found.kind in choice.timed:
             return found
         share = found.hours / len(found.candidates)
         return replace(found, candidates=found.candidates[:1], hours=share)
@@ -148,7 +159,6 @@ def spend(plan: Plan, buyer: Buyer, dry_run: bool) -> Choice:
 
     Raises:
         SelectionError: the budget pays for nothing, or every candidate failed.
-        StudyError: the study holds runs of another protocol.
     """
     choice = plan.stand()
     made: list[Bought] = []
@@ -163,8 +173,7 @@ def spend(plan: Plan, buyer: Buyer, dry_run: bool) -> Choice:
             choice = _as_expected(plan, choice, found)
         else:
             buyer.run(commands)
-            _note_lost(plan, choice, found)
-            choice = plan.stand()
+            choice = plan.after(found.figure, names)
     return replace(choice, purchases=tuple(made), ended=found)
 
 
@@ -172,23 +181,13 @@ def _as_expected(plan: Plan, choice: Choice, bought: Purchase) -> Choice:
     known, column = choice.known.copy(), plan.figures.index(bought.figure)
     for i in bought.candidates:
         known[i, column] = choice.belief.expected[i * len(plan.figures) + column]
-    belief, timed = believe(plan.calibration, known), choice.timed | {PROBE if bought.figure == PROBE else SCORE}
+    belief, timed = believe(plan.calibration, known), choice.timed | {bought.kind}
     return replace(choice, known=known, hours=choice.hours + bought.hours, belief=belief, timed=timed)
 
 
-def _note_lost(plan: Plan, choice: Choice, bought: Purchase) -> None:
-    """Candidates of a purchase that has left neither a figure nor a failure: they are not tried for ever."""
-    now, column = standing(plan.settings, choice.candidates, plan.figures), plan.figures.index(bought.figure)
-    for i in bought.candidates:
-        name = choice.candidates[i].name
-        if np.isnan(now.known[i, column]) and name not in now.failed:
-            plan.lost[name] = "its command left no record; what it printed says why"
-
-
 def _too_small(budget: float, least: Purchase, choice: Choice) -> str:
-    names = ", ".join(choice.candidates[i].name for i in least.candidates[:3])
-    more = f" and {len(least.candidates) - 3} more" if len(least.candidates) > 3 else ""
+    names = shortened([choice.candidates[i].name for i in least.candidates], 3)
     return (
         f"budget_gpu_hours={budget:g} pays for nothing; the smallest useful one is {least.hours:.2g}, for "
-        f"{least.figure} of {names}{more}"
+        f"{least.figure} of {names}"
     )

@@ -67,8 +67,7 @@ def folders(settings: TrainConfig) -> list[Path]:
 
 def _learning(settings: TrainConfig) -> TrainConfig:
     """The settings with a dataset that the objective learns from."""
-    context = {"output": settings.output, "microcosm": asdict(settings.microcosm)}
-    return replace(settings, dataset=for_objective(settings.dataset, settings.objective.name, context))
+    return replace(settings, dataset=for_objective(settings.dataset, settings.objective.name, settings.context))
 
 
 def compared_settings(settings: TrainConfig) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from rm_selection.analysis.belief import Belief
 from rm_selection.analysis.calibration import SCORE
 from rm_selection.analysis.measurement import normal_interval
 from rm_selection.budget import Choice, Plan
+from rm_selection.columns import shortened
 from rm_selection.next_runs import PROBE, STOPS
 
-Z90 = 1.645  # the normal distribution's 95% point: an interval of 90%
 DRAWS = 4000
 
 
@@ -82,8 +82,7 @@ def purchases(choice: Choice) -> pd.DataFrame:
 def _on_ties(first: str, tied: list[str]) -> str:
     if not tied:
         return f"No other candidate is tied with {first} at 90%."
-    more = f" and {len(tied) - 5} more" if len(tied) > 5 else ""
-    return f"Tied with it, for all that is known: {', '.join(tied[:5])}{more}."
+    return f"Tied with it, for all that is known: {shortened(tied, 5)}."
 
 
 def _on_hours(plan: Plan, choice: Choice) -> str:
@@ -109,4 +108,5 @@ def _basis(figures: tuple[str, ...], known: np.ndarray) -> str:
 def _tied(belief: Belief) -> np.ndarray:
     first = int(belief.mean.argmax())
     variance = belief.cov[first, first] + np.diag(belief.cov) - 2 * belief.cov[first]
-    return np.asarray(belief.mean[first] - belief.mean <= Z90 * np.sqrt(np.maximum(variance, 0)))
+    _, reach = normal_interval(np.zeros(len(variance)), np.sqrt(np.maximum(variance, 0)))
+    return np.asarray(belief.mean[first] - belief.mean <= reach)

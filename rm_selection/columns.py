@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 MISSING = "\u2013"  # an en dash: a missing number is never shown as 0
@@ -43,6 +44,11 @@ def _p_value(heading: str, meaning: str) -> Column:
 
 def _text(heading: str, meaning: str) -> Column:
     return Column(heading, "text", meaning)
+
+
+def shortened(names: Sequence[str], most: int = 8) -> str:
+    """The names as a text, the first ones alone where there are more than `most`."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 # A key `table.column` goes before `column`. Any pair <name>_low, <name>_high is the 90% interval of <name>.

@@ -12,7 +12,7 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 from rich.table import Table
 from rich.text import Text
 
-from rm_selection.columns import MISSING, is_missing
+from rm_selection.columns import MISSING, is_missing, shortened
 
 _OUT = Console(width=None if Console().is_terminal else 120, highlight=False, soft_wrap=False)
 _ERR = Console(stderr=True, highlight=False)
@@ -126,17 +126,13 @@ def plan(purchases: pd.DataFrame, said: Iterable[str]) -> None:
             "hours": hours.map("{:.3g}".format),
             "in all": hours.cumsum().map("{:.3g}".format),
             "saves": purchases["gain"].map("{:.2f}".format),
-            "of": [_few(names.split()) for names in purchases["candidates"]],
+            "of": [shortened(names.split(), 2) for names in purchases["candidates"]],
         }
     )
     table("Plan", shown)
     line("as it goes if every figure comes out as expected; hours: of the device; saves: points of regret")
     if len(purchases):
         line(f"It would begin with: {purchases['command'].iloc[0]}")
-
-
-def _few(names: list[str], most: int = 2) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def interval(frame: pd.DataFrame, value: str, low: str, high: str, digits: int = 1) -> list[str]:

@@ -16,6 +16,7 @@ from rm_selection.analysis.accuracy import accuracy
 from rm_selection.analysis.balanced_ridge import FEATURE_SETS, BalancedRidge, FeatureSets
 from rm_selection.analysis.intervals import half_width, nested
 from rm_selection.analysis.measurement import normal_interval, total_error
+from rm_selection.columns import shortened
 from rm_selection.study_tables import Study
 from rm_selection.tables import joined
 
@@ -122,8 +123,7 @@ def _on_ties(frame: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
     if tied.empty:
         return [f"No other measured checkpoint is within what seeds and pairs explain of {first['model']}."]
     bases = list(dict.fromkeys(name.partition("@")[0] for name in (first["model"], *tied["model"])))
-    names = ", ".join(tied["model"].head(8)) + (f" and {len(tied) - 8} more" if len(tied) > 8 else "")
-    seed = int(runs["seed"].max()) + 1
+    names, seed = shortened(list(tied["model"])), int(runs["seed"].max()) + 1
     return [
         f"Tied with {first['model']}, for all that seeds and pairs tell: {names}. More seeds are worth it for these "
         f"alone: the same training with base={','.join(bases)} seed={seed}."

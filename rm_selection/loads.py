@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from statistics import NormalDist
@@ -26,7 +26,6 @@ from rm_selection.errors import ConfigError
 from rm_selection.evaluation_sets import EvaluationConfig, read_evaluation, sources
 from rm_selection.features.documents import SLIMPAJAMA, files
 from rm_selection.measure_settings import BenchmarksConfig, MeasureConfig, PresenceConfig, ProbeConfig
-from rm_selection.microcosm_settings import MicrocosmConfig
 from rm_selection.preference_sources import json_lines
 from rm_selection.preferences import Pair, Rating, Source, read_pairs, read_ratings
 from rm_selection.protocol import steps
@@ -47,8 +46,10 @@ class Settings(Interface):
     training: TrainingConfig
     hardware: HardwareConfig
     evaluation: EvaluationConfig
-    microcosm: MicrocosmConfig
-    output: str
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """Settings that a file of conf/dataset may name."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ def of(settings: Settings, until: float = 1.0) -> Load:
         DataError: a file cannot be read.
     """
     dataset, objective, how = settings.dataset, settings.objective, settings.training
-    context = {"output": settings.output, "microcosm": asdict(settings.microcosm)}
-    dataset = for_objective(dataset, objective.name, context)
+    dataset = for_objective(dataset, objective.name, settings.context)
     train, validation = _split(dataset)
     count = steps(math.ceil(train.rows), objective.epochs, how.global_batch, how.max_steps)
     trained = min(train.rows * objective.epochs, count * how.global_batch)

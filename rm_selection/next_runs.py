@@ -65,6 +65,11 @@ class Purchase:
     gain: float = 0.0
 
     @property
+    def kind(self) -> str:
+        """PROBE, or SCORE for a training, whole or in part."""
+        return PROBE if self.figure == PROBE else SCORE
+
+    @property
     def worth(self) -> float:
         """Points an hour."""
         return self.gain / max(self.hours + self.rest, 1e-12)

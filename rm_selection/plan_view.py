@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rm_selection.cell_states import DONE, FAILED
+from rm_selection.columns import shortened
 from rm_selection.costs import SPARE, Cost, fits
 from rm_selection.errors import StudyError
 from rm_selection.planned import Plan, Planned, by_kind
@@ -74,9 +75,8 @@ def _memory(plan: Plan, left: Sequence[Planned]) -> Iterator[str]:
     )
     short = [name for name, cost in needed.items() if not fits(cost, device)]
     if short:
-        more = f" and {len(short) - _LISTED} more" if len(short) > _LISTED else ""
         yield (
-            f"warning: {len(short)} of {len(needed)} checkpoints do not fit: {', '.join(short[:_LISTED])}{more}; give "
+            f"warning: {len(short)} of {len(needed)} checkpoints do not fit: {shortened(short, _LISTED)}; give "
             "training=lora hardware.precision=bf16_weights, training.gradient_checkpointing=true or a larger device"
         )
 

@@ -38,8 +38,8 @@ def small_worlds() -> pd.DataFrame:
 def expected(objective: str) -> tuple[Calibration, pd.Series]:
     """What each of FIGURES and further seeds tells, and PUBLIC by the repository of a base, points."""
     known = evidence.published(objective)
-    ranked = selection.rank(candidates(None), known, seed=0)
-    public = ranked.set_index("model")["predicted"]
+    pool = candidates(None)
+    public = selection.estimates(pool, known)["predicted"].set_axis(pool["model"])
     held_out = known.held_out.rename(columns={"actual": SCORE, "predicted": PUBLIC}).assign(study="published")
     small = calibrate(small_worlds(), [name for name in FIGURES if name not in (PUBLIC, SCORE)])
     return seeds(_beside(calibrate(held_out, [PUBLIC]), small)), public

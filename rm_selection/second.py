@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from rm_selection.budget_settings import BudgetConfig
-from rm_selection.config import CONF, in_context, typed
+from rm_selection.config import CONF, typed
 from rm_selection.settings import refused
 from rm_selection.train_settings import DatasetConfig
+from rm_selection.training_data import content
 
 
 def halves(settings: BudgetConfig, words: Sequence[str]) -> list[tuple[BudgetConfig, list[str]]]:
@@ -38,19 +38,12 @@ def _dataset(settings: BudgetConfig) -> tuple[DatasetConfig, list[str]]:
     given = str(settings.second_dataset)
     file = CONF / "dataset" / f"{given}.yaml"
     if Path(given).is_file():
-        content = _content("jsonl", settings) | {"train": given, "name": Path(given).name.partition(".")[0]}
-        words = ["dataset=jsonl", f"dataset.train={given}", f"dataset.name={content['name']}"]
-        return typed(DatasetConfig, OmegaConf.create(content)), words
+        own = {"train": given, "name": Path(given).name.partition(".")[0]}
+        words = ["dataset=jsonl", *(f"dataset.{name}={value}" for name, value in own.items())]
+        return typed(DatasetConfig, DictConfig(OmegaConf.merge(content("jsonl"), own))), words
     if not file.is_file():
         raise refused("second_dataset", given, "a name of conf/dataset, or a file of JSON lines")
-    return typed(DatasetConfig, OmegaConf.create(_content(given, settings))), [f"dataset={given}"]
-
-
-def _content(name: str, settings: BudgetConfig) -> dict[str, Any]:
-    loaded = DictConfig(OmegaConf.load(CONF / "dataset" / f"{name}.yaml"))
-    context = {"output": settings.output, "microcosm": asdict(settings.microcosm)}
-    found = OmegaConf.to_container(in_context(loaded, context))
-    return {str(key): value for key, value in found.items()} if isinstance(found, Mapping) else {}
+    return typed(DatasetConfig, content(given, settings.context)), [f"dataset={given}"]
 
 
 def moved(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str]) -> str:

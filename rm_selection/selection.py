@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rm_selection.analysis.intervals import widened
 from rm_selection.analysis.measurement import normal_interval
+from rm_selection.columns import shortened
 from rm_selection.errors import SelectionError
 from rm_selection.evidence import Evidence
 from rm_selection.tables import everyone
@@ -76,7 +77,7 @@ def rank(candidates: pd.DataFrame, known: Evidence, seed: int) -> pd.DataFrame:
     probabilities count simulated worlds: measurement error for measured models; for the others a family effect and a
     deviation drawn from what leave-one-family-out prediction got wrong.
     """
-    estimate = _estimates(candidates, known)
+    estimate = estimates(candidates, known)
     first, five = _chances(estimate, candidates["family"], known, seed)
     table = candidates[["model", "family", "params_b", "licence"]].assign(
         predicted=estimate["predicted"],
@@ -106,7 +107,7 @@ def _on_predictor(known: Evidence) -> list[str]:
         return []
     figures, fit = known.figures, known.predictor
     return [
-        f"Predictor: family-balanced ridge on {_shortened(fit.used)}, features and penalty chosen by leaving one "
+        f"Predictor: family-balanced ridge on {shortened(fit.used)}, features and penalty chosen by leaving one "
         "family out.",
         f"On {figures['n']:.0f} models of families it had not seen: mean absolute error {_range(figures, 'mae', 1)} "
         f"points, Spearman {_range(figures, 'spearman')}, coverage at 5-10 {_range(figures, 'coverage_5_10')}; "
@@ -123,11 +124,6 @@ def _on_size(table: pd.DataFrame) -> list[str]:
         f"Size alone would have said {largest['model']} ({largest['params_b']:g}B): {largest['predicted']:.1f} "
         f"[{largest['low']:.1f}, {largest['high']:.1f}], {_difference(behind)}."
     ]
-
-
-def _shortened(names: tuple[str, ...], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def warnings(table: pd.DataFrame, known: Evidence) -> list[str]:
@@ -148,7 +144,8 @@ def warnings(table: pd.DataFrame, known: Evidence) -> list[str]:
     return messages
 
 
-def _estimates(candidates: pd.DataFrame, known: Evidence) -> pd.DataFrame:
+def estimates(candidates: pd.DataFrame, known: Evidence) -> pd.DataFrame:
+    """predicted, low, high, basis and measurement_sd (missing where predicted) of every candidate, in their order."""
     table = _predicted(candidates, known)
     studied = known.measured.set_index("model")
     own = candidates["model"].isin(studied.index)

@@ -57,11 +57,9 @@ def standing(settings: BudgetConfig, chosen: Sequence[Candidate], figures: Seque
         figures: K names: BENCHMARKS, PROBE, STOPS and further seeds SCORE_2, ... are read, others are left NaN.
 
     Raises:
-        StudyError: a candidate's run of the same objective was made by another protocol, or the benchmark whose score
-            counts is not among those scored.
+        StudyError: the benchmark whose score counts is not among those scored.
         RunError: a record is damaged.
     """
-    _refuse_others(settings, chosen)
     found = Standing(np.full((len(chosen), len(figures)), np.nan), _hours(settings.folder))
     measured = _features(settings.folder)
     for i, one in enumerate(chosen):
@@ -143,8 +141,12 @@ def _device_hours(record: Record) -> float:
     return float(record["cost"]["seconds"]) * forecast.devices(record["cost"].get("device", "")) / 3600
 
 
-def _refuse_others(settings: BudgetConfig, chosen: Sequence[Candidate]) -> None:
-    """Refuse finished runs of the candidates with the same objective that were made by another protocol."""
+def refuse_others(settings: BudgetConfig, chosen: Sequence[Candidate]) -> None:
+    """Refuse finished runs of the candidates with the same objective that were made by another protocol.
+
+    Raises:
+        StudyError: a setting of one of them, and the plan's.
+    """
     names = {one.name for one in chosen}
     ours = cells.compared_settings(settings.cell(chosen[0].base, chosen[0].stage, settings.seed))
     for record in runs.records(settings.folder):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from rm_selection.checkpoints import EVERY_STAGE, Base
 from rm_selection.errors import ConfigError
@@ -168,6 +169,11 @@ class TrainConfig(StudyConfig):
         if self.stage not in EVERY_STAGE:
             raise refused("stage", self.stage, " or ".join(EVERY_STAGE))
         within("seed", self.seed, 0, 2**32 - 1)
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """Settings that a file of conf/ read on its own may name, as in ${microcosm.folder}."""
+        return {"output": self.output, "microcosm": asdict(self.microcosm)}
 
 
 @dataclass

@@ -33,9 +33,13 @@ def for_objective(dataset: DatasetConfig, objective: str, context: Mapping[str, 
             f"objective={objective} learns from {kind}, and dataset={dataset.name} holds {dataset.kind}; "
             f"choose another dataset, or dataset.kind={kind} for files of your own"
         )
-    content = DictConfig(OmegaConf.load(CONF / "dataset" / f"{dataset.counterpart}.yaml"))
-    other = typed(DatasetConfig, in_context(content, context))
+    other = typed(DatasetConfig, content(dataset.counterpart, context))
     return replace(other, **{name: getattr(dataset, name) for name in _CHOICES})
+
+
+def content(name: str, context: Mapping[str, Any] | None = None) -> DictConfig:
+    """What conf/dataset/<name>.yaml holds; context: settings that it may name, None: as shipped."""
+    return in_context(DictConfig(OmegaConf.load(CONF / "dataset" / f"{name}.yaml")), context)
 
 
 def source(dataset: DatasetConfig, part: str, where: str | None) -> Source:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rm_selection.checkpoints import Checkpoint
+from rm_selection.columns import shortened
 from rm_selection.errors import MeasurementError
 from rm_selection.features import Measured, import_evalplus, import_leaderboard, import_lm_eval
 from rm_selection.features.imported import Found, Wanted
@@ -68,7 +69,7 @@ def _nothing(path: Path, wanted: Wanted, models: list[str], remarks: list[str]) 
         return MeasurementError(f"{path} holds no benchmark results; give {KINDS}")
     if any(model in wanted for model in models):
         return MeasurementError("; ".join([f"{path} holds no percentage of {wanted.names[0]}", *remarks[:1]]))
-    there = ", ".join(models[:5]) + (f" and {len(models) - 5} more" if len(models) > 5 else "")
+    there = shortened(models, 5)
     return MeasurementError(
         f"{path} holds nothing of {wanted.names[0]}, but of {there}; name one with feature.import_name="
     )
