@@ -5,7 +5,7 @@ Nothing here needs more than numpy and pandas, so that `recommend` answers at on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,11 @@ import pandas as pd
 
 from rm_selection.analysis import measured_frame
 from rm_selection.analysis.accuracy import accuracy
-from rm_selection.analysis.balanced_ridge import FEATURE_SETS, BalancedRidge, FeatureSets
+from rm_selection.analysis.balanced_ridge import FEATURE_SETS, SCORE, BalancedRidge, FeatureSets
 from rm_selection.analysis.intervals import half_width, nested
 from rm_selection.analysis.measurement import normal_interval, total_error
 from rm_selection.columns import shortened
+from rm_selection.settings import CATEGORIES
 from rm_selection.study_tables import Study
 from rm_selection.tables import joined
 
@@ -59,18 +60,21 @@ class Evidence:
         return self.figures["r2"] > 0
 
 
-def published(objective: str) -> Evidence:
-    """Of the study's models and public figures."""
-    frame = joined(objective)
-    frame = frame.assign(error=total_error(frame))
+def published(objective: str, categories: Sequence[str] = CATEGORIES) -> Evidence:
+    """Of the study's models and public figures; the score is the mean of those categories, each predicted by itself."""
+    frame, every = joined(objective), set(categories) == set(CATEGORIES)
+    frame["error"] = total_error(frame, categories)
+    if not every:
+        frame["score"] = frame[list(categories)].mean(axis=1)
+    score = "score" if every else f"mean of {', '.join(categories)}" if len(categories) > 1 else categories[0]
     return Evidence(
         objective,
         frame,
         lambda candidates: training_hours(candidates["params_b"], objective),
-        "measured by the study (arXiv 2505.10775, RewardBench score)",
+        f"measured by the study (arXiv 2505.10775, RewardBench {score})",
         "public figures",
         "A6000 hours, ten learning rates",
-        *_fitted(frame, FEATURE_SETS),
+        *_fitted(frame, FEATURE_SETS, categories),
     )
 
 
@@ -139,8 +143,8 @@ def training_hours(params_b: pd.Series, objective: str) -> pd.Series:
     return STUDY_GPU_HOURS / total * 10 * SEQUENCES[objective] * params_b
 
 
-def _fitted(frame: pd.DataFrame, sets: FeatureSets) -> Fitted:
+def _fitted(frame: pd.DataFrame, sets: FeatureSets, targets: Sequence[str] = SCORE) -> Fitted:
     """The predictor, its nested predictions, half the width of an interval, and how good the predictions were."""
-    held_out = nested(frame, feature_sets=sets)
+    held_out = nested(frame, targets, sets)
     width = half_width(held_out["actual"] - held_out["predicted"])
-    return BalancedRidge.fit(frame, feature_sets=sets), held_out, width, accuracy(held_out, RESAMPLES, seed=0)
+    return BalancedRidge.fit(frame, targets, sets), held_out, width, accuracy(held_out, RESAMPLES, seed=0)

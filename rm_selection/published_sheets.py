@@ -10,8 +10,9 @@ import pandas as pd
 
 from rm_selection.analysis.measurement import category_errors, normal_interval, total_error
 from rm_selection.columns import is_missing
+from rm_selection.settings import CATEGORIES
 from rm_selection.sheet_tables import OVERALL, parameters, tokens
-from rm_selection.table_rows import BENCHMARKS, CATEGORIES
+from rm_selection.table_rows import BENCHMARKS
 from rm_selection.tables import published
 
 Rows = Iterator[dict[str, Any]]

@@ -46,7 +46,7 @@ def _published(settings: RecommendConfig) -> tuple[pd.DataFrame, Evidence, list[
     from rm_selection import evidence, tables
 
     path = Path(settings.candidates) if settings.candidates else None
-    return tables.candidates(path), evidence.published(settings.objective.name), []
+    return tables.candidates(path), evidence.published(settings.objective.name, settings.category), []
 
 
 def _own(settings: RecommendConfig) -> tuple[pd.DataFrame, Evidence, list[str]]:

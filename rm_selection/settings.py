@@ -17,6 +17,7 @@ from omegaconf import MISSING
 
 from rm_selection.errors import ConfigError
 
+CATEGORIES = ("chat", "chat_hard", "safety", "reasoning")  # of RewardBench
 PUBLISHED = "published"  # the study of shipped figures
 OBJECTIVES = ("regression", "bradley_terry")
 FAMILY_RULE = "in a study of one's own, bases of one family and tokens share the largest one's presence scores"
@@ -110,6 +111,7 @@ class RecommendConfig(StudyConfig):
     candidates: str | None = setting(
         "CSV of candidates (model, params_b, benchmarks); null: the shipped pool and the 40"
     )
+    category: Any = setting(f"categories of RewardBench that count, one or [a,b]: {', '.join(CATEGORIES)}; null: all")
     evaluation: str | None = setting("benchmark whose score counts, in a study of one's own; null: the only one")
     family_rule: bool = setting(FAMILY_RULE)
     results: Any = sequence(RESULTS)
@@ -123,6 +125,7 @@ class RecommendConfig(StudyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.category = _categories(self.category, self.study)
         self.licence = names("licence", self.licence)
         self.exclude_family = names("exclude_family", self.exclude_family)
         if self.candidates is not None and not self.candidates.strip():  # candidates=$FILE where FILE is unset
@@ -192,6 +195,16 @@ def _folders(given: Any, study: str) -> list[str]:
     if values and study == PUBLISHED:
         raise refused("results", given, "it with study=NAME: the shipped figures were made in another way")
     return list(dict.fromkeys(values))
+
+
+def _categories(given: Any, study: str) -> tuple[str, ...]:
+    """Those of RewardBench that count, in their order; all where none is named."""
+    wanted = names("category", given)
+    if set(wanted) - set(CATEGORIES):
+        raise refused("category", given, f"one or several of {', '.join(CATEGORIES)}")
+    if study != PUBLISHED and wanted and set(wanted) != set(CATEGORIES):
+        raise refused("category", given, "null: in a study of your own the score of evaluation=... counts")
+    return tuple(name for name in CATEGORIES if name in (wanted or CATEGORIES))
 
 
 def _check_family_rule(wanted: bool, study: str) -> None:

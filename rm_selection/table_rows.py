@@ -11,7 +11,6 @@ from pydantic import Field, create_model
 
 from rm_selection.schema import Row
 
-CATEGORIES = ("chat", "chat_hard", "safety", "reasoning")
 OPEN_LLM_V2 = ("olv2_bbh", "olv2_gpqa", "olv2_ifeval", "olv2_math_lvl5", "olv2_mmlu_pro", "olv2_musr")
 BENCHMARKS = (
     *OPEN_LLM_V2,

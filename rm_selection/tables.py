@@ -14,9 +14,9 @@ import pandas as pd
 
 from rm_selection.errors import TableError
 from rm_selection.schema import read_table
+from rm_selection.settings import CATEGORIES
 from rm_selection.table_rows import (
     BENCHMARKS,
-    CATEGORIES,
     TEN_POINT,
     BenchmarkRow,
     CandidateRow,

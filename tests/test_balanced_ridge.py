@@ -29,7 +29,8 @@ def reference(frame: pd.DataFrame, columns: list[str], penalty: float, new: pd.D
 def test_the_fit_equals_scikit_learns_weighted_ridge(frame):
     complete = frame.dropna(subset=list(FEATURE_SETS["sizes_olv2"]))
     fit = BalancedRidge.fit(complete)
-    expected = reference(complete, list(FEATURE_SETS[fit.feature_set]), fit.penalty, complete)
+    ((name, penalty),) = fit.chosen
+    expected = reference(complete, list(FEATURE_SETS[name]), penalty, complete)
     np.testing.assert_allclose(fit.predict(complete)["predicted"], expected, rtol=1e-9)
 
 
@@ -45,7 +46,17 @@ def test_the_choice_is_the_best_of_the_whole_grid_by_family_mean_error(frame, mo
             by_family.append(np.abs(guess - complete.loc[held, "score"]).mean())
         errors[name, penalty] = np.mean(by_family)
     fit = BalancedRidge.fit(complete)
-    assert (fit.feature_set, fit.penalty) == min(errors, key=errors.__getitem__)
+    assert fit.chosen == (min(errors, key=errors.__getitem__),)
+
+
+def test_the_mean_of_several_targets_is_the_mean_of_their_predictors(frame):
+    parts = ("safety", "reasoning", "chat")
+    alone = [BalancedRidge.fit(frame, (name,)) for name in parts]
+    together = BalancedRidge.fit(frame, parts)
+    assert together.chosen == tuple(chosen for fit in alone for chosen in fit.chosen)
+    new = frame.assign(olv2_ifeval=frame["olv2_ifeval"].where(frame["family"] != "qwen"))
+    raw = [fit.intercept + fit.normal.fill(new[list(fit.features)].to_numpy(float))[0] @ fit.slopes for fit in alone]
+    np.testing.assert_allclose(together.predict(new)["predicted"], np.mean(raw, axis=0).clip(0, 100), rtol=1e-10)
 
 
 def test_every_family_counts_the_same(frame):
@@ -53,7 +64,7 @@ def test_every_family_counts_the_same(frame):
     complete = frame.dropna(subset=list(FEATURE_SETS["sizes_olv2"]))
     twice = pd.concat([complete, complete[complete["family"] == "phi"]], ignore_index=True)
     once, repeated = BalancedRidge.fit(complete), BalancedRidge.fit(twice)
-    assert (repeated.feature_set, repeated.penalty) == (once.feature_set, once.penalty)
+    assert repeated.chosen == once.chosen
     np.testing.assert_allclose(repeated.slopes, once.slopes)
 
 
@@ -109,7 +120,7 @@ def test_a_predictor_may_choose_from_other_feature_sets(frame):
     sets = {"two": ("log_params_b", "olv2_bbh"), "one": ("olv2_bbh",)}
     fit = BalancedRidge.fit(frame, feature_sets=sets)
     assert fit.features == ("log_params_b", "olv2_bbh")
-    assert fit.feature_set in sets
+    assert fit.chosen[0][0] in sets
     alone = BalancedRidge.fit(frame, feature_sets={"one": sets["one"]})
-    expected = reference(frame, ["olv2_bbh"], alone.penalty, frame)
+    expected = reference(frame, ["olv2_bbh"], alone.chosen[0][1], frame)
     np.testing.assert_allclose(alone.predict(frame)["predicted"], expected.clip(0, 100), atol=1e-8)

@@ -105,6 +105,7 @@ def test_defaults_reach_the_task_typed(call):
         "mix_protocols": False,
         "max_params_b": None,
         "min_params_b": None,
+        "category": ("chat", "chat_hard", "safety", "reasoning"),
         "licence": (),
         "exclude_family": (),
         "top": 10,
@@ -153,6 +154,7 @@ REFUSED = {
     "top=null": "top is not valid: Incompatible value 'None' for field of type 'int'",
     "objective=[regression,bradley_terry]": "objective names several; give one, or run each with -m",
     "objective.epoch=1": "unknown setting objective.epoch; did you mean objective.epochs?",
+    "category=harm": "category=harm is not allowed; give one or several of chat, chat_hard, safety, reasoning",
     "licence={a:1}": "licence={'a': 1} is not allowed; give one name, or several as [a,b]",
     "licence=1": "licence=1 is not allowed; give one name, or several as [a,b]",
     "exclude_family=[]": "exclude_family=[] is not allowed; give one name, or several as [a,b]",
@@ -221,7 +223,7 @@ def test_help_names_every_setting_with_its_default(call, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["recommend", "bogus=1", "--help"])
     task()
     lines = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
-    defaults = asdict(shipped("recommend")) | {"licence": "null", "exclude_family": "null"}
+    defaults = asdict(shipped("recommend")) | dict.fromkeys(["category", "licence", "exclude_family"], "null")
     defaults["objective"] = "regression"
     assert lines == {f"{k}={'null' if v is None else v}" for k, v in defaults.items()}
     assert not done

@@ -8,7 +8,7 @@ from scipy.stats import false_discovery_control, pearsonr, rankdata, spearmanr
 from rm_selection.analysis.correlation import adjusted, correlation, partial_spearman, usable_features
 from rm_selection.analysis.ranks import weighted_pearson, weighted_spearman
 from rm_selection.analysis.resampling import family_weights
-from rm_selection.table_rows import CATEGORIES
+from rm_selection.settings import CATEGORIES
 from rm_selection.tables import joined
 
 FAMILIES = ["a"] * 4 + ["b"] * 3 + ["c"] * 3 + ["d"] * 2

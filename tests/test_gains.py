@@ -4,7 +4,7 @@ import pytest
 
 from rm_selection.analysis.gains import gains
 from rm_selection.errors import FitError
-from rm_selection.table_rows import CATEGORIES
+from rm_selection.settings import CATEGORIES
 from rm_selection.tables import published
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rm_selection.analysis.measurement import category_errors, normal_interval, standard_error, total_error
 from rm_selection.errors import FitError
-from rm_selection.table_rows import CATEGORIES
+from rm_selection.settings import CATEGORIES
 
 
 def row(*accuracies: float) -> pd.Series:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from rm_selection import evidence, recommend
+from rm_selection.settings import CATEGORIES
 from rm_selection.table_rows import OPEN_LLM_V2
 from rm_selection.tables import candidates, joined, published
 
@@ -94,6 +95,31 @@ def test_models_of_the_study_keep_their_measured_score(ranked):
     assert measured.sort_index().to_dict() == expected.sort_index().to_dict()
 
 
+def test_a_category_ranks_by_its_own_scores_and_the_parts_add_up_to_the_whole(tmp_path, ranked):
+    parts = {name: ranking(tmp_path, f"category={name}").set_index("model") for name in CATEGORIES}
+    whole = ranked.set_index("model").sort_index()
+    safety, measured = parts["safety"], joined("regression").set_index("model")
+    own = safety[safety["basis"] == "measured"]["predicted"].sort_index()
+    assert own.to_dict() == measured["safety"].sort_index().to_dict()
+    mean = sum(part["predicted"].sort_index() for part in parts.values()) / len(parts)
+    guessed = whole["basis"].str.startswith("predicted") & ~(sum(part["high"] == 100 for part in parts.values()) > 0)
+    assert guessed.sum() > 20
+    assert mean[guessed].to_list() == pytest.approx(whole.loc[guessed, "predicted"].to_list())
+    record = json.loads((tmp_path / "published" / "recommendation.json").read_text(encoding="utf-8"))
+    assert "40 measured by the study (arXiv 2505.10775, RewardBench reasoning)" in record["header"][0]
+
+
+def test_several_categories_are_their_mean_with_an_error_of_fewer_pairs(tmp_path, ranked):
+    both = ranking(tmp_path, "category=[Safety,chat]").set_index("model")
+    measured = joined("regression").set_index("model")
+    model = "google/gemma-2-9b-it"
+    assert both.loc[model, "predicted"] == pytest.approx(measured.loc[model, ["chat", "safety"]].mean())
+    pairs = (measured.loc[model, ["chat", "safety"]] / 100).to_numpy(float)
+    error = (100**2 * pairs * (1 - pairs) / [358, 740]).sum() ** 0.5 / 2
+    half = 1.6449 * (error**2 + 2 / 2) ** 0.5  # a run moves the mean of four by 1 / sqrt(2), that of two by 1
+    assert both.loc[model, "high"] - both.loc[model, "predicted"] == pytest.approx(half, rel=1e-3)
+
+
 def test_the_record_says_how_the_ranking_was_made(default):
     record = json.loads((default / "recommendation.json").read_text(encoding="utf-8"))
     header = " ".join(record["header"])
@@ -143,6 +169,7 @@ def test_a_size_limit_includes_the_size_itself(tmp_path):
         (["licence=gpl"], "licence=gpl is not known; there are apache-2.0"),
         (["max_params_b=1", "licence=[mrl,deepseek]"], "licence=[mrl,deepseek] removes the last"),
         (["candidates=nope.csv"], "nope.csv does not exist; name a CSV file with a header line"),
+        (["category=safety", "study=mine"], "category=safety is not allowed; give null: in a study of your own the"),
         (["objective=dpo"], "objective=dpo is not allowed; give bradley_terry or regression"),
     ],
 )

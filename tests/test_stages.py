@@ -4,7 +4,7 @@ from scipy.stats import norm
 
 from rm_selection.analysis.stages import published_stages
 from rm_selection.errors import FitError
-from rm_selection.table_rows import CATEGORIES
+from rm_selection.settings import CATEGORIES
 from rm_selection.tables import published
 
 

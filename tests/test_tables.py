@@ -6,7 +6,8 @@ import pytest
 
 from rm_selection import tables
 from rm_selection.errors import TableError
-from rm_selection.table_rows import BENCHMARKS, CATEGORIES, OPEN_LLM_V2
+from rm_selection.settings import CATEGORIES
+from rm_selection.table_rows import BENCHMARKS, OPEN_LLM_V2
 from rm_selection.tables import candidates, joined, published
 
 FAMILIES = {"falcon", "gemma", "llama", "mistral", "nemotron", "phi", "qwen", "stablelm", "yi"}

@@ -1,7 +1,7 @@
 """How much does each decision inside the shipped predictor matter, and what could other decisions have shown?
 
 Every variation changes one thing of the balanced ridge and, like it, leaves one family out and makes its choices inside
-the training part. `ABLATIONS.md` holds what this prints, and how to read it. 45 seconds on two cores:
+the training part. `ABLATIONS.md` holds what this prints, and how to read it. four minutes on two cores:
 
     .venv/bin/python experiments/published/ablations.py
 """
@@ -26,13 +26,14 @@ from sklearn.linear_model import HuberRegressor, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from rm_selection.analysis import accuracy
-from rm_selection.analysis.balanced_ridge import FEATURE_SETS, PENALTIES, BalancedRidge, ridge_path
+from rm_selection.analysis.balanced_ridge import FEATURE_SETS, PENALTIES, ridge_path
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
+from rm_selection.analysis.gains import SIZE_GROUPS
 from rm_selection.analysis.imputation import ConditionalNormal
 from rm_selection.analysis.measurement import total_error
 from rm_selection.analysis.predictor import PREDICTORS, FitPredict, Predictor, validate
-from rm_selection.settings import OBJECTIVES
-from rm_selection.table_rows import CATEGORIES, OPEN_LLM_V2
+from rm_selection.settings import CATEGORIES, OBJECTIVES
+from rm_selection.table_rows import OPEN_LLM_V2
 from rm_selection.tables import candidates, joined
 
 Array = NDArray[np.float64]
@@ -46,13 +47,13 @@ SHIPPED: Menu = tuple(FEATURE_SETS.values())
 
 def ridge(X: Array, y: Array, weights: Array, X_new: Array) -> Array:
     """The shipped fit, one column a penalty."""
-    intercepts, slopes = ridge_path(X, y, weights)
-    return np.asarray(X_new @ slopes + intercepts)
+    intercepts, slopes = ridge_path(X, y[:, None], weights)
+    return np.asarray(X_new @ slopes[:, :, 0] + intercepts[:, 0])
 
 
 def logit_ridge(X: Array, y: Array, weights: Array, X_new: Array) -> Array:
-    """`ridge` on log((y - 40) / (100 - y)), back in points."""
-    return np.asarray(40 + 60 / (1 + np.exp(-ridge(X, np.log((y - 40) / (100 - y)), weights, X_new))))
+    """`ridge` on log(y / (100 - y)), back in points."""
+    return np.asarray(100 / (1 + np.exp(-ridge(X, np.log(y / (100 - y)), weights, X_new))))
 
 
 def one_by_one(make: Estimator, penalties: Array, X: Array, y: Array, weights: Array, X_new: Array) -> Array:
@@ -65,25 +66,32 @@ def one_by_one(make: Estimator, penalties: Array, X: Array, y: Array, weights: A
 
 @dataclass(frozen=True)
 class Search:
-    """The shipped procedure, one part of it exchanged: menu of features, fit, or whether families count the same."""
+    """The shipped procedure, a part exchanged: menu, fit, whether families count the same, or what is predicted."""
 
     menu: Menu = SHIPPED
     path: Path = ridge
     families_fit: bool = True
     families_choose: bool = True
+    targets: tuple[str, ...] = CATEGORIES
 
     def __call__(self, train: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
         """Predictions for `test`; the signature of `Predictor.fit_predict`."""
         del seed  # nothing random here
         X, X_new = _filled(train, test, self.menu)
-        y = train["score"].to_numpy(float)
         families = pd.factorize(train["family"])[0]
-        weights = 1 / np.bincount(families)[families] if self.families_fit else np.ones(len(y))
+        weights = 1 / np.bincount(families)[families] if self.families_fit else np.ones(len(train))
+        targets = (train[name].to_numpy(float) for name in self.targets)
+        return np.asarray(
+            np.clip(np.mean([self._predicted(X, y, weights, families, X_new) for y in targets], axis=0), 0, 100)
+        )
+
+    def _predicted(
+        self, X: pd.DataFrame, y: Array, weights: Array, families: NDArray[np.intp], X_new: pd.DataFrame
+    ) -> Array:
         tried = [self._errors(X[list(names)].to_numpy(), y, weights, families) for names in self.menu]
         best = int(np.argmin([errors.min() for errors in tried]))
         names = list(self.menu[best])
-        predicted = self.path(X[names].to_numpy(), y, weights, X_new[names].to_numpy())[:, tried[best].argmin()]
-        return np.clip(predicted, 0, 100)
+        return self.path(X[names].to_numpy(), y, weights, X_new[names].to_numpy())[:, tried[best].argmin()]
 
     def _errors(self, X: Array, y: Array, weights: Array, families: NDArray[np.intp]) -> Array:
         """The error on left-out families of every setting of the path."""
@@ -99,13 +107,6 @@ def _filled(train: pd.DataFrame, test: pd.DataFrame, menu: Menu) -> tuple[pd.Dat
     columns = list(dict.fromkeys([*FEATURE_SETS["sizes_olv2"], *chain(*menu)]))
     normal = ConditionalNormal.fit(train[columns].to_numpy(float))
     return tuple(pd.DataFrame(normal.fill(f[columns].to_numpy(float))[0], columns=columns) for f in (train, test))
-
-
-def categories_apart(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
-    """The mean of four shipped predictors, one a category."""
-    del seed
-    apart = [BalancedRidge.fit(train, name).predict(test)["predicted"] for name in CATEGORIES]
-    return np.asarray(np.mean(apart, axis=0))
 
 
 def gaussian_process(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
@@ -140,7 +141,7 @@ QUICK: dict[str, FitPredict] = {
     "1 rows count the same in the fit": Search(families_fit=False),
     "1 rows count the same in the choice": Search(families_choose=False),
     "1 rows count the same in both": Search(families_fit=False, families_choose=False),
-    "2 logit scale, 40 to 100": Search(path=logit_ridge),
+    "2 logit scale": Search(path=logit_ridge),
     "3 log tokens in every set": Search(_with("log_tokens_t")),
     "3 log tokens in the size-only sets": Search((*_with("log_tokens_t", SHIPPED[:3]), *SHIPPED[3:])),
     "4 log size only": Search((SHIPPED[1], SHIPPED[4])),
@@ -156,7 +157,7 @@ QUICK: dict[str, FitPredict] = {
 OTHERS: dict[str, FitPredict] = {
     "0 the shipped one as rewritten here": Search(),
     "6 slopes at least 0": Search(path=partial(one_by_one, partial(Ridge, positive=True), PENALTIES)),
-    "7 categories one by one": categories_apart,
+    "7 the score at once": Search(targets=("score",)),
     "8 components of the 40 alone": Search(_skills("studied")),
     "9 Gaussian process": gaussian_process,
     "10 Huber's loss": Search(path=partial(one_by_one, partial(HuberRegressor, max_iter=2000), PENALTIES[::4])),
@@ -217,16 +218,28 @@ def permuted(frame: pd.DataFrame, run: Parallel) -> str:
 
 def markdown(table: pd.DataFrame) -> str:
     """The rows as Markdown; * marks a difference whose interval excludes 0."""
-    head = "| variation | MAE | Spearman | r2 | coverage 5-10 | regret 1 | regret 3 | MAE less shipped (90%) |"
-    lines = [head, "|---|" + "---:|" * 7]
+    names = "variation | MAE | Spearman | r2 | coverage 5-10 | regret 1 | regret 3 | by size | MAE less shipped (90%)"
+    lines = [f"| {names} |", "|---|" + "---:|" * 8]
     digits = {"mae": 2, "spearman": 2, "r2": 2, "coverage_5_10": 2, "regret_1": 1, "regret_3": 1}
     for _, row in table.iterrows():
         cells = [row["predictor"], *(f"{row[name]:.{places}f}" for name, places in digits.items())]
         low, high = row["mae_excess_low"], row["mae_excess_high"]
         excess = f"{row['mae_excess']:+.2f} ({low:+.2f} to {high:+.2f})" + " *" * (low * high > 0)
+        cells.append(row["by_size"])
         cells.append("" if row["predictor"] == RECOMMENDED or np.isnan(low) else excess)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def by_size(predictions: pd.DataFrame, sizes: pd.Series) -> dict[str, str]:
+    """By predictor, the regret of the choice of each size group, smallest first, in points."""
+    found = {}
+    for name, rows in predictions.groupby("predictor"):
+        size = rows["model"].map(sizes)
+        groups = (rows[(size >= low) & (size < high)] for _, low, high in SIZE_GROUPS)
+        lost = (group["actual"].max() - group.sort_values("predicted")["actual"].iloc[-1] for group in groups)
+        found[str(name)] = ", ".join(f"{points:.1f}" for points in lost)
+    return found
 
 
 def study(objective: str, run: Parallel) -> None:
@@ -242,7 +255,8 @@ def study(objective: str, run: Parallel) -> None:
     many = chosen_inside(predictions, errors, f"12 chosen inside among {len(quick)} of the above")
     everything = pd.concat([predictions, few, many]).assign(objective=objective, feature_set="")
     table = accuracy.table(everything, RECOMMENDED, RESAMPLES, SEED)
-    print(markdown(pd.concat([table, noise_floor(frame)])) + f"\n\n{permuted(frame, run)}\n")
+    table["by_size"] = table["predictor"].map(by_size(everything, frame.set_index("model")["params_b"]))
+    print(markdown(pd.concat([table, noise_floor(frame).assign(by_size="")])) + f"\n\n{permuted(frame, run)}\n")
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ which measures coverage on families that played no part in predictor or half-wid
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from rm_selection.analysis.balanced_ridge import FEATURE_SETS, BalancedRidge, FeatureSets, leave_family_out
+from rm_selection.analysis.balanced_ridge import FEATURE_SETS, SCORE, BalancedRidge, FeatureSets, leave_family_out
 from rm_selection.analysis.resampling import LEVEL
 
 Z90 = 1.6448536269514722  # 95% point of the standard normal, for a two-sided 90% interval
@@ -51,15 +52,18 @@ def widened(predicted: pd.DataFrame, width: float) -> pd.DataFrame:
 
 
 def nested(
-    frame: pd.DataFrame, target: str = "score", level: float = LEVEL, feature_sets: FeatureSets = FEATURE_SETS
+    frame: pd.DataFrame,
+    targets: Sequence[str] = SCORE,
+    feature_sets: FeatureSets = FEATURE_SETS,
+    level: float = LEVEL,
 ) -> pd.DataFrame:
     """Every model's interval made without its family: predictor, its choice and the half-width alike.
 
     Args:
-        frame: one row a model with `family`, `target` and the features of the balanced ridge.
-        target: the predicted column, in points.
-        level: nominal coverage.
+        frame: one row a model with `family`, `score` (points), the targets and the features of the balanced ridge.
+        targets: the columns whose mean is the score.
         feature_sets: what the predictor chooses from.
+        level: nominal coverage.
 
     Returns:
         Columns model, family, actual, predicted, low, high, covered, in the order of `frame`.
@@ -68,9 +72,9 @@ def nested(
     for family in frame["family"].unique():
         held = frame["family"] == family
         rest = frame[~held]
-        width = half_width(rest[target] - leave_family_out(rest, target, feature_sets)["predicted"], level)
-        predicted = BalancedRidge.fit(rest, target, feature_sets).predict(frame[held])
-        part = frame.loc[held, ["model", "family"]].assign(actual=frame[target], predicted=predicted["predicted"])
+        width = half_width(rest["score"] - leave_family_out(rest, targets, feature_sets)["predicted"], level)
+        predicted = BalancedRidge.fit(rest, targets, feature_sets).predict(frame[held])
+        part = frame.loc[held, ["model", "family"]].assign(actual=frame["score"], predicted=predicted["predicted"])
         parts.append(part.join(widened(predicted, width)))
     result: pd.DataFrame = pd.concat(parts).loc[frame.index]
     return result.assign(covered=result["actual"].between(result["low"], result["high"]))

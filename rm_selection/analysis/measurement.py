@@ -6,6 +6,7 @@ independent is somewhat too wide; which pairs each model got right is not publis
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from rm_selection.analysis.resampling import LEVEL
 from rm_selection.errors import FitError
-from rm_selection.table_rows import CATEGORIES
+from rm_selection.settings import CATEGORIES
 
 CHAT, CHAT_HARD, SAFETY, CODE, MATH_PRM = 358, 456, 740, 984, 447  # pairs in RewardBench v1, 2,985 in all
 # Reasoning is the mean of the accuracies over the code and the math-prm pairs, whatever their numbers.
@@ -62,13 +63,24 @@ def with_overall(errors: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([errors, overall], axis=-1)
 
 
-def total_error(scores: pd.Series | pd.DataFrame) -> NDArray[np.float64]:
-    """Standard error of the overall score against a repeat of the training on other pairs: () or (n,), in points.
+def total_error(scores: pd.Series | pd.DataFrame, categories: Sequence[str] = CATEGORIES) -> NDArray[np.float64]:
+    """Standard error of the mean of some categories against a repeat of the training on other pairs.
+
+    From run to run categories are taken to move independently, so that fewer of them move more.
+
+    Args:
+        scores: one row, or one row a model, with the four categories, 0-100.
+        categories: those whose mean it is; all four are the overall score.
+
+    Returns:
+        () or (n,), in points.
 
     Raises:
         FitError: an accuracy lies outside 0-100.
     """
-    errors: NDArray[np.float64] = np.hypot(standard_error(scores), RERUN_SD)
+    places = [CATEGORIES.index(name) for name in categories]
+    pairs = np.linalg.norm(category_errors(scores)[..., places], axis=-1) / len(places)
+    errors: NDArray[np.float64] = np.hypot(pairs, RERUN_SD * np.sqrt(len(CATEGORIES) / len(places)))
     return errors
 
 

@@ -21,8 +21,9 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from rm_selection.analysis.balanced_ridge import FEATURE_SETS, BalancedRidge, FeatureSets
+from rm_selection.analysis.balanced_ridge import FEATURE_SETS, SCORE, BalancedRidge, FeatureSets
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
+from rm_selection.settings import CATEGORIES
 from rm_selection.table_rows import OPEN_LLM_V2
 
 Array = NDArray[np.float64]
@@ -120,12 +121,12 @@ def _component_predictions(train: pd.DataFrame, test: pd.DataFrame) -> Array:
     return np.column_stack([LinearRegression().fit(X[:, :w], y).predict(X_new[:, :w]) for w in widths])
 
 
-def balanced_ridge(name: str, feature_sets: FeatureSets) -> Predictor:
-    """The family-balanced ridge, choosing among `feature_sets` on the training part."""
+def balanced_ridge(name: str, feature_sets: FeatureSets, targets: Sequence[str] = SCORE) -> Predictor:
+    """The family-balanced ridge of the mean of `targets`, choosing among `feature_sets` on the training part."""
 
     def fit_predict(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> Array:
         del seed  # nothing random here
-        return BalancedRidge.fit(train, feature_sets=feature_sets).predict(test)["predicted"].to_numpy()
+        return BalancedRidge.fit(train, targets, feature_sets).predict(test)["predicted"].to_numpy()
 
     known = next(iter(feature_sets)) if len(feature_sets) == 1 else "chosen in fold"
     return Predictor(name, known, "family-balanced ridge", fit_predict)
@@ -198,7 +199,7 @@ PREDICTORS = (
     Predictor("ridge", "sizes_olv2", "ridge", _ridge(FEATURE_SETS["sizes_olv2"])),
     Predictor("low_rank", "sizes + components", "least squares", _low_rank),
     elastic_net("size_olv2", FEATURE_SETS["size_olv2"]),
-    balanced_ridge(RECOMMENDED, FEATURE_SETS),
+    balanced_ridge(RECOMMENDED, FEATURE_SETS, CATEGORIES),
 )
 
 

@@ -13,8 +13,8 @@ from rm_selection.analysis.claims import claims
 from rm_selection.analysis.correlation import correlation, usable_features
 from rm_selection.analysis.predictor import PREDICTORS, Predictor, single_benchmark
 from rm_selection.analysis.results import Results
-from rm_selection.settings import OBJECTIVES
-from rm_selection.table_rows import BENCHMARKS, CATEGORIES
+from rm_selection.settings import CATEGORIES, OBJECTIVES
+from rm_selection.table_rows import BENCHMARKS
 from rm_selection.tables import joined, published
 
 MIN_MODELS = 20  # a benchmark known of fewer has no coverage curve
@@ -55,7 +55,7 @@ def analyse(results: Results, resamples: int, jobs: int, seed: int) -> Iterator[
     tables["predictor"].insert(3, "model", tables["predictor"]["predictor"].map({p.name: p.model for p in PREDICTORS}))
     tables["coverage"] = coverage.coverage_curves(everything, resamples, seed)
     yield "intervals"
-    nested = {o: intervals.nested(frame) for o, frame in frames.items()}
+    nested = {o: intervals.nested(frame, CATEGORIES) for o, frame in frames.items()}
     tables["intervals"] = pd.concat([intervals.summary(n, o) for o, n in nested.items()], ignore_index=True)
     yield "the regression"
     fitting.regress(results, frames, {o: _chosen(frame) for o, frame in frames.items()})
@@ -68,5 +68,5 @@ def _predictors(frame: pd.DataFrame) -> list[Predictor]:
 
 
 def _chosen(frame: pd.DataFrame) -> tuple[str, tuple[str, ...]]:
-    name = BalancedRidge.fit(frame).feature_set
+    ((name, _),) = BalancedRidge.fit(frame).chosen
     return name, FEATURE_SETS[name]

@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 
 from rm_selection.analysis.measurement import RERUN_SD, category_errors, normal_interval, with_overall
 from rm_selection.errors import FitError
-from rm_selection.table_rows import CATEGORIES
+from rm_selection.settings import CATEGORIES
 
 MEASURED = (*CATEGORIES, "score")
 
