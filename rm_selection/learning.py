@@ -1,9 +1,10 @@
-"""Train one reward model at several learning rates and keep the best: the study's search, or successive halving.
+"""Train one reward model at several learning rates and keep the best: the study's search, or a climb.
 
-Halving (Jamieson and Talwalkar, arXiv 1502.07943) trains all rates for an eighth of the steps, the better half of them
-to three eighths, the better half of those to five, and of those to the end: 40% of the steps of the study's ten rates.
-Evenly spaced instead of doubled as in the paper, since few rates are left when they are told apart best: late. What
-goes on does so from its own last checkpoint and ends as it would have alone.
+Scores rise with the logarithm of the rate to one peak and fall beyond it. The climb starts at the middle rate, compares
+it with its two neighbours at three eighths of the steps, and moves to a neighbour while one is better. Early on rates
+above the best lead, so that is not the end of it: the peak and its neighbours go on to five eighths, and the better two
+of them to the end. About three whole trainings, however many the rates. What goes on does so from its own last
+checkpoint and ends as it would have alone. How the shares were chosen: experiments/search.
 
 Every rate has a folder of its own, so that a killed search goes on where it stopped; the losers' scores are kept.
 """
@@ -38,7 +39,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Search:
-    """Learning rates of full training, and a name of SHARES: grid, or halving. until: share of the steps to train."""
+    """Learning rates of full training, and a name of SHARES: grid, or climb. until: share of the steps to train."""
 
     rates: Sequence[float]
     kind: str = "grid"
@@ -73,45 +74,90 @@ def learn(
     Raises:
         TrainingError: the loss is no number, or memory ran out.
     """
-    trials: dict[float, dict[str, Any]] = {}
-    left, last, trained = list(search.rates), 0.0, None
-    for share in search.shares:
-        left = _better_half(trials, left)
-        for rate in left:
-            trained = None  # two models at a time may not fit the device
-            run = _run(folder, rate, on_log, resume or rate in trials, share)
-            trained, last = _train(load(), data, replace(protocol, learning_rate=rate), run), rate
-            trials[rate] = {"rate": rate, **_told(trained)}
-    best = _ranked([trials[rate] for rate in left])[0]
-    if trained is None or last != best["rate"]:
-        trained = None
-        run = _run(folder, best["rate"], on_log, resume=True, share=search.until)
-        trained = _train(load(), data, replace(protocol, learning_rate=best["rate"]), run)
-    rm, told = trained.model, best | {"trials": list(trials.values())}
+    trials = _Trials(load, data, protocol, folder, on_log, resume)
+    if search.kind == "climb":
+        best = climb(trials.ranked, search.rates, search.shares)
+    else:
+        best = trials.ranked(search.rates, search.until)[0]
+    rm, told = trials.model(best, search.until), trials.told[best] | {"trials": list(trials.told.values())}
     if data.pairs:
         rm, merged = _merged(rm, data.pairs, protocol.tokens_per_batch)
         told |= merged
     if distributed.first():
-        shutil.copy2(_place(folder, best["rate"]) / LOG, folder.parent / LOG)
+        shutil.copy2(_place(folder, best) / LOG, folder.parent / LOG)
     return rm, told
 
 
-def _better_half(trials: dict[float, dict[str, Any]], rates: list[float]) -> list[float]:
-    """The rates that go on, in the order given: at first all, then the better half, rounded up."""
-    if not trials:
-        return rates
-    best = [one["rate"] for one in _ranked([trials[rate] for rate in rates])[: (len(rates) + 1) // 2]]
-    return [rate for rate in rates if rate in best]
+def climb(
+    ranked: Callable[[Sequence[float], float], list[float]], rates: Sequence[float], shares: Sequence[float]
+) -> float:
+    """The best of the rates near the peak.
+
+    Args:
+        ranked: trains some rates to a share of the steps, and gives them back with the best first.
+        rates: one or more, in any order.
+        shares: of the steps, where rates are compared, ascending: at the first it climbs, at the second one of the
+            three near the peak is left, and the last one is the end.
+    """
+    order, (first, *later) = sorted(set(rates)), shares
+    at, best = -1, len(order) // 2
+    while best != at:
+        at = best
+        near = ranked([order[at], *order[max(at - 1, 0) : at], *order[at + 1 : at + 2]], first)
+        best = order.index(near[0])
+    for share in later:
+        near = ranked(near, share)[:2]
+    return near[0]
 
 
-def _run(folder: Path, rate: float, on_log: OnLog, resume: bool, share: float = 1.0) -> Run:
-    return Run(_place(folder, rate), lambda line: on_log(line | {"rate": rate}), resume, share)
+class _Trials:
+    """Trainings of one base, one a rate, as far as each has come. told: what the record says of each."""
 
+    def __init__(
+        self,
+        load: Callable[[], RewardModel],
+        data: Data,
+        protocol: Protocol,
+        folder: Path,
+        on_log: OnLog,
+        resume: bool,
+    ) -> None:
+        self.load, self.data, self.protocol, self.folder = load, data, protocol, folder
+        self.on_log, self.resume = on_log, resume
+        self.told: dict[float, dict[str, Any]] = {}
+        self._shares: dict[float, float] = {}
+        self._last: tuple[float, Trained] | None = None
 
-def _train(rm: RewardModel, data: Data, protocol: Protocol, run: Run) -> Trained:
-    train = bradley_terry.train if isinstance(data.train[0], Pair) else multi_attribute.train
-    run.folder.mkdir(parents=True, exist_ok=True)
-    return train(rm, data.train, data.validation, protocol, run)
+    def ranked(self, rates: Sequence[float], share: float) -> list[float]:
+        """The rates, the best first and equals in the order given, by their best checkpoint up to that share."""
+        values = {rate: self._value(rate, share) for rate in rates}
+        return sorted(rates, key=lambda rate: -values[rate])
+
+    def model(self, rate: float, share: float) -> RewardModel:
+        """The model of a rate that was trained as far as that, at its best checkpoint."""
+        last = self._last if self._last is not None and self._last[0] == rate else (rate, self._train(rate, share))
+        return last[1].model
+
+    def _value(self, rate: float, share: float) -> float:
+        """More is better. What a killed search had trained beyond the share does not count: it would go elsewhere."""
+        if self._shares.get(rate, 0.0) < share:
+            self._train(rate, share)
+        name, done = self.told[rate]["metric"], self.told[rate]["evaluations"]
+        by_then = next(i for i, one in enumerate(done, 1) if one["step"] >= share * self._steps)
+        sign = 1 if name == bradley_terry.METRIC else -1
+        return float(max(sign * one[name] for one in done[:by_then]))
+
+    def _train(self, rate: float, share: float) -> Trained:
+        self._last = None  # two models at a time may not fit the device
+        protocol = replace(self.protocol, learning_rate=rate)
+        resume = self.resume or rate in self.told
+        run = Run(_place(self.folder, rate), lambda line: self.on_log(line | {"rate": rate}), resume, share)
+        run.folder.mkdir(parents=True, exist_ok=True)
+        train = bradley_terry.train if isinstance(self.data.train[0], Pair) else multi_attribute.train
+        trained = train(self.load(), self.data.train, self.data.validation, protocol, run)
+        self.told[rate] = {"rate": rate, **_told(trained)}
+        self._last, self._steps, self._shares[rate] = (rate, trained), trained.steps, share
+        return trained
 
 
 def _place(folder: Path, rate: float) -> Path:
@@ -123,12 +169,6 @@ def _told(trained: Trained) -> dict[str, Any]:
     found = next(one for one in trained.evaluations if one["step"] == trained.best_step)
     told = {name: getattr(trained, name) for name in names}
     return told | {"evaluations": list(trained.evaluations), "value": found[trained.metric]}
-
-
-def _ranked(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By the best checkpoint so far, the best first and equals in the order given."""
-    sign = -1 if trials[0]["metric"] == bradley_terry.METRIC else 1
-    return sorted(trials, key=lambda one: sign * one["value"])
 
 
 def _merged(rm: RewardModel, pairs: Sequence[Pair], tokens_per_batch: int) -> tuple[RewardModel, dict[str, Any]]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rm_selection.reward_model import RewardModel
 
 TOKENS_PER_BATCH = 16_384  # padded tokens scored at once
-SHARES = {"grid": (1.0,), "halving": (0.125, 0.375, 0.625, 1.0)}  # of the steps, where rates are compared
+SHARES = {"grid": (1.0,), "climb": (0.375, 0.625, 1.0)}  # of the steps, where rates are compared
 OnLog = Callable[[dict[str, float]], None]
 
 
@@ -93,6 +93,7 @@ class Trained:
     """The model at its best checkpoint.
 
     evaluations: one a checkpoint, each with its step; metric names the value that chose the best.
+    steps: optimiser steps of the whole training, done or not.
     tokens, pad_tokens: run in training. seconds: of all parts of the run. counts: training rows kept and dropped.
     """
 
@@ -100,6 +101,7 @@ class Trained:
     metric: str
     best_step: int
     evaluations: tuple[dict[str, float], ...]
+    steps: int
     tokens: int
     pad_tokens: int
     seconds: float

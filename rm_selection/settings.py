@@ -23,7 +23,7 @@ OBJECTIVES = ("regression", "bradley_terry")
 FAMILY_RULE = "in a study of one's own, bases of one family and tokens share the largest one's presence scores"
 RESULTS = "in a study of one's own, folders that others wrote with share, to take their runs too: [a,b]"
 MIX = "take runs of others that were made in another way than the study's, and say so"
-SEARCHES = ("grid", "halving")  # for the learning rate
+SEARCHES = ("grid", "climb")  # for the learning rate
 
 
 def setting(text: str) -> Any:
@@ -51,7 +51,7 @@ class ObjectiveConfig:
 
     name: str = setting("bradley_terry or regression")
     rates: list[float] = setting("learning rates to try; the best on validation wins")
-    search: str = setting("grid (every rate to the end) or halving (the better half goes on, three times)")
+    search: str = setting("grid (every rate to the end) or climb (from the middle one to the peak)")
     epochs: int = setting("passes over the data, 1 or more")
     margin: bool = setting("subtract a pair's margin inside the Bradley-Terry loss")
     centering: float | None = setting("weight of the squared mean reward in the Bradley-Terry loss; null: none")

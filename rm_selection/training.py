@@ -144,9 +144,9 @@ def fit(
     _release(trainer)
     end = watch.known
     best = _best(rm, training_state.checkpoint(run.folder, end.best_step))
-    return Trained(
-        best, objective.metric, end.best_step, end.evaluations, end.tokens, end.pad_tokens, end.seconds, counts
-    )
+    steps = trainer.args.max_steps
+    cost = (end.tokens, end.pad_tokens, end.seconds)
+    return Trained(best, objective.metric, end.best_step, end.evaluations, steps, *cost, counts)
 
 
 def _begin(run: Run, settings: dict[str, Any]) -> State | None:

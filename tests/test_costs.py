@@ -42,11 +42,13 @@ def test_a_training_of_the_same_kind_goes_before_one_of_the_same_size():
     assert costs.reached(named("h200"), 1.2, lora=True)[0] == pytest.approx(3_758 * 6.607e9 * 6)
 
 
-def test_halving_takes_40_percent_of_ten_rates():
-    """10 x 1/8, then 5 to 3/8, 3 to 5/8 and 2 to the end: 1.25 + 1.25 + 0.75 + 0.75."""
-    assert costs.trainings(10, "halving") == pytest.approx(4)
+def test_a_climb_takes_three_trainings_of_any_number_of_rates():
+    """Four to three eighths, three to five and two to the end: 1.5 + 0.75 + 0.75."""
+    assert costs.trainings(10, "climb") == costs.trainings(8, "climb") == pytest.approx(3)
+    assert costs.trainings(2, "climb") == pytest.approx(2)
     assert costs.trainings(10, "grid") == 10
-    assert costs.trainings(10, "halving", until=0.25) == pytest.approx(1.875)
+    assert costs.trainings(10, "climb", until=0.125) == pytest.approx(0.5)
+    assert costs.trainings(10, "climb", until=0.5) == pytest.approx(1.875)
     assert costs.trainings(4, "grid", until=0.5) == 2
 
 

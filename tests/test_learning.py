@@ -1,19 +1,20 @@
-"""The search for a learning rate: successive halving beside the whole grid."""
+"""The search for a learning rate: a climb beside the whole grid."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_training import CHATS, QUICK, TRAIN, VALIDATION, base  # noqa: F401 - base is a fixture
 
-from rm_selection import learning
-from rm_selection.learning import Data, Search, learn
-from rm_selection.protocol import Protocol
+from rm_selection.learning import Data, Search, climb, learn
+from rm_selection.protocol import SHARES, Protocol
 from rm_selection.reward_model import load
 from rm_selection.scoring import score
 
-RATES = (1e-6, 3e-3, 1e-5, 1e-4, 1e-3)
-LONG = Protocol(**vars(QUICK) | {"epochs": 4.0, "checkpoint_every": 2})  # 28 steps: an eighth is four
+RATES = (1e-6, 3e-3, 1e-5, 1e-4, 1e-2)
+LONG = Protocol(**vars(QUICK) | {"epochs": 4.0, "checkpoint_every": 2})  # 28 steps: 3/8 are 12, 5/8 are 18
 
 
 def found(base, folder: Path, kind: str, hear=lambda line: None, resume: bool = False):
@@ -27,41 +28,88 @@ def grid(base, tmp_path_factory):
     return found(base, tmp_path_factory.mktemp("grid"), "grid")
 
 
-def test_halving_ends_with_the_model_of_the_grid_at_less_than_half_its_steps(base, grid, tmp_path):
-    (wide, told), (narrow, halved) = grid, found(base, tmp_path, "halving")
-    assert halved["rate"] == told["rate"]
-    assert halved["evaluations"] == told["evaluations"], "what goes on ends as if it had never stopped"
+def test_a_climb_ends_with_the_model_of_the_grid_and_the_rates_beyond_the_peak_are_not_trained(base, grid, tmp_path):
+    (wide, told), (narrow, climbed) = grid, found(base, tmp_path, "climb")
+    assert climbed["rate"] == told["rate"]
+    assert climbed["evaluations"] == told["evaluations"], "what goes on ends as if it had never stopped"
     assert np.array_equal(score(narrow, CHATS).values, score(wide, CHATS).values)
-    steps = {trial["rate"]: trial["evaluations"][-1]["step"] for trial in halved["trials"]}
-    assert sorted(steps.values()) == [4, 4, 12, 18, 28]
-    assert sum(trial["tokens"] for trial in halved["trials"]) < 0.5 * sum(trial["tokens"] for trial in told["trials"])
+    steps = {trial["rate"]: trial["evaluations"][-1]["step"] for trial in climbed["trials"]}
+    assert sorted(steps.values()) == [12, 18, 28, 28], "the lowest rate was never begun"
     assert (tmp_path / "log.jsonl").read_text().count('"loss"') == 28
 
 
-def test_a_killed_halving_goes_on_where_it_stopped(base, grid, tmp_path):
+def test_a_killed_climb_goes_on_where_it_stopped_and_nowhere_else(base, grid, tmp_path):
+    """What was trained beyond a comparison before the kill is not compared after it: the same rates end alike."""
+    told = found(base, tmp_path / "whole", "climb")[1]
     heard: list[float] = []
 
     def hear(line: dict[str, float]) -> None:
         heard.append(line["step"])
-        if line["step"] == 15:
+        if line["step"] == 25:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        found(base, tmp_path, "halving", hear)
+        found(base, tmp_path, "climb", hear)
     again: list[float] = []
-    rm, told = found(base, tmp_path, "halving", lambda line: again.append(line["step"]), resume=True)
+    rm, after = found(base, tmp_path, "climb", lambda line: again.append(line["step"]), resume=True)
     assert np.array_equal(score(rm, CHATS).values, score(grid[0], CHATS).values)
-    assert min(again) > 12, "what came before the last comparison is not trained again"
-    assert told["rate"] == grid[1]["rate"]
-    assert len(heard) > 5 * 4, "all rates had been compared once"
+    assert min(again) > 18, "what came before the last comparison is not trained again"
+    assert [(one["rate"], one["evaluations"]) for one in after["trials"]] == [
+        (one["rate"], one["evaluations"]) for one in told["trials"]
+    ]
 
 
-def test_of_equal_rates_the_earlier_go_on():
-    trials = {
-        rate: {"rate": rate, "value": value, "metric": "validation_accuracy"}
-        for rate, value in zip(RATES, (0.5, 0.5, 0.9, 0.5, 0.4), strict=True)
-    }
-    assert learning._better_half(trials, list(RATES)) == [RATES[0], RATES[1], RATES[2]]
-    for trial in trials.values():
-        trial["metric"] = "validation_loss"
-    assert learning._better_half(trials, list(RATES)) == [RATES[0], RATES[1], RATES[4]]
+class Played:
+    """Trials whose validation is known: of each rate a value at first and one later, and how far it came."""
+
+    def __init__(self, early, late):
+        self.early, self.late, self.shares = early, late, dict.fromkeys(early, 0.0)
+
+    def ranked(self, rates, share):
+        for rate in rates:
+            self.shares[rate] = max(self.shares[rate], share)
+        return sorted(rates, key=lambda rate: -(self.early if share <= 0.375 else self.late)[rate])
+
+
+@st.composite
+def one_peak(draw, least):
+    """Values that rise to one peak and fall beyond it, and the place of the peak."""
+    count = draw(st.integers(least, 12))
+    peak = draw(st.integers(0, count - 1))
+    falls = draw(st.lists(st.floats(0.01, 5), min_size=count, max_size=count))
+    return [-sum(falls[min(i, peak) : max(i, peak)]) for i in range(count)], peak
+
+
+@given(one_peak(1), st.data())
+def test_a_climb_finds_the_peak_wherever_it_is_and_pays_for_the_way(values, data):
+    heights, peak = values
+    rates = [10.0**k for k in range(len(heights))]
+    known = dict(zip(rates, heights, strict=True))
+    trials = Played(known, known)
+    assert climb(trials.ranked, data.draw(st.permutations(rates)), SHARES["climb"]) == rates[peak]
+    way = abs(peak - len(rates) // 2)
+    most = 3 * 0.625 + 2 * 0.375 + way * 0.375
+    assert sum(trials.shares.values()) <= most + 1e-9
+    assert sum(share == 1 for share in trials.shares.values()) <= 2
+
+
+@given(one_peak(3))
+def test_a_climb_still_ends_at_the_best_where_the_peak_was_a_step_off_early(values):
+    heights, peak = values
+    rates = [10.0**k for k in range(len(heights))]
+    early = dict(zip(rates, heights, strict=True))
+    late = early | {rates[max(peak - 1, 0)]: 1.0}
+    assert climb(Played(early, late).ranked, rates, SHARES["climb"]) == rates[max(peak - 1, 0)]
+
+
+def test_a_climb_that_ends_early_compares_there():
+    values = dict(zip((1.0, 2.0, 3.0, 4.0, 5.0), (0, 1, 2, 3, 2), strict=True))
+    for until in (0.1, 0.375, 0.5):
+        trials = Played(values, values)
+        assert climb(trials.ranked, list(values), Search(list(values), "climb", until).shares) == 4.0
+        assert set(trials.shares.values()) <= {0.0, min(until, 0.375), until}
+
+
+def test_of_equal_rates_a_climb_stays_where_it_is():
+    values = dict.fromkeys((1.0, 2.0, 3.0, 4.0, 5.0), 0.5)
+    assert climb(Played(values, values).ranked, list(values), SHARES["climb"]) == 3.0

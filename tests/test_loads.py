@@ -86,8 +86,8 @@ def test_the_counterpart_of_a_dataset_is_looked_for_in_the_same_world(tmp_path):
 
 
 def test_how_it_is_trained_is_taken_along():
-    found = loads.of(settings("training=lora", "hardware.precision=bf16_weights", "objective.search=halving"), 0.5)
-    assert (found.lora_rank, found.precision, found.search, found.until) == (16, "bf16_weights", "halving", 0.5)
+    found = loads.of(settings("training=lora", "hardware.precision=bf16_weights", "objective.search=climb"), 0.5)
+    assert (found.lora_rank, found.precision, found.search, found.until) == (16, "bf16_weights", "climb", 0.5)
 
 
 def test_what_nothing_tells_the_size_of_is_refused():

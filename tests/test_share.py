@@ -195,8 +195,8 @@ def test_another_protocol_is_refused_with_its_first_difference_and_the_way_out(t
 
 
 def test_a_setting_that_only_the_first_run_has_is_a_difference(tmp_path):
-    made_study.write(tmp_path / "mine", run(search="halving"))
-    with pytest.raises(StudyError, match=r"search is halving in base00.* and None in base01"):
+    made_study.write(tmp_path / "mine", run(search="climb"))
+    with pytest.raises(StudyError, match=r"search is climb in base00.* and None in base01"):
         scores(gathered(tmp_path / "mine", [shared(tmp_path, run(place=1))]))
 
 

@@ -14,7 +14,7 @@ import ranks
 import test_train
 from test_train import call, words, world  # noqa: F401 - world is a fixture
 
-from rm_selection import cell_states, learning, measure, posttrain, runs, status, status_view, sweeps
+from rm_selection import bradley_terry, cell_states, measure, posttrain, runs, status, status_view, sweeps
 from rm_selection.activity import activity
 from rm_selection.cell_states import DONE, FAILED, NOT_BEGUN, RUNNING, SKIPPED, STOPPED, WAITING
 
@@ -198,16 +198,16 @@ print("loaded:", *{"torch", "pandas", "numpy", "transformers"} & set(sys.modules
 
 
 def test_a_real_sweep_is_seen_while_its_second_cell_trains(world, monkeypatch, capsys):
-    folder, real, seen = world / "outputs" / "seen", learning._train, []
+    folder, real, seen = world / "outputs" / "seen", bradley_terry.train, []
 
-    def train_and_look(rm, data, protocol, run):
-        found = real(rm, data, protocol, run)
+    def train_and_look(rm, pairs, validation, protocol, run):
+        found = real(rm, pairs, validation, protocol, run)
         known = sweeps.read(folder)
         cells = {cell.seed: cell for cell in cell_states.cells(folder, known)}
         seen.append(({seed: cell.state for seed, cell in cells.items()}, activity(cells[str(protocol.seed)].folder)))
         return found
 
-    monkeypatch.setattr(learning, "_train", train_and_look)
+    monkeypatch.setattr(bradley_terry, "train", train_and_look)
     assert call(test_train.train, "-m", *words(world, "study=seen"), "seed=0,1,2") == 0
     found, running = seen[1]
     assert found == {"0": DONE, "1": RUNNING, "2": WAITING}

@@ -17,7 +17,7 @@ import torch
 from tiny_models import checkpoint, pairs, ratings
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from rm_selection import evaluate, learning, runs, sweeps, train
+from rm_selection import bradley_terry, evaluate, runs, sweeps, train
 from rm_selection.errors import MissingModelError, NonFiniteLossError, OutOfMemoryError
 from rm_selection.reward_model import reload
 from rm_selection.scoring import rewards, score
@@ -120,7 +120,7 @@ def test_the_search_keeps_the_best_rate_and_the_losers_scores(trained):
     assert training["value"] == max(trial["value"] for trial in training["trials"])
 
 
-def test_what_runs_together_is_no_other_cell_and_halving_is(trained, world, capsys):
+def test_what_runs_together_is_no_other_cell_and_a_climb_is(trained, world, capsys):
     """A finished cell is found again however its rows were batched; the record says how they were."""
     line = words(world, "study=one", "objective.rates=[1e-5,3e-3]")
     record = json.loads((trained / "run.json").read_text())
@@ -128,16 +128,16 @@ def test_what_runs_together_is_no_other_cell_and_halving_is(trained, world, caps
     assert "search" not in record["settings"]["objective"], "cells trained before there was a choice keep their names"
     assert call(train, *line, "hardware.shared_prompts=false", "hardware.micro_tokens=100") == 0
     assert only(world / "outputs" / "one") == trained
-    line = words(world, "study=halved", "objective.rates=[1e-5,3e-3]", "hardware.shared_prompts=false")
-    assert call(train, *line, "objective.search=halving") == 0
-    halved = json.loads((only(world / "outputs" / "halved") / "run.json").read_text())
-    assert halved["settings"]["objective"]["search"] == "halving"
-    assert halved["run_id"] != record["run_id"]
-    assert halved["shared_prompts"] == {"used": False, "reason": "hardware.shared_prompts=false"}
-    assert halved["training"]["rate"] == record["training"]["rate"]
-    assert halved["scores"]["jsonl"]["score"] == pytest.approx(record["scores"]["jsonl"]["score"], abs=5)
+    line = words(world, "study=climbed", "objective.rates=[1e-5,3e-3]", "hardware.shared_prompts=false")
+    assert call(train, *line, "objective.search=climb") == 0
+    climbed = json.loads((only(world / "outputs" / "climbed") / "run.json").read_text())
+    assert climbed["settings"]["objective"]["search"] == "climb"
+    assert climbed["run_id"] != record["run_id"]
+    assert climbed["shared_prompts"] == {"used": False, "reason": "hardware.shared_prompts=false"}
+    assert climbed["training"]["rate"] == record["training"]["rate"]
+    assert climbed["scores"]["jsonl"]["score"] == pytest.approx(record["scores"]["jsonl"]["score"], abs=5)
     assert call(train, *line, "objective.search=random") == 2
-    assert "objective.search=random is not allowed; give grid or halving" in capsys.readouterr().err
+    assert "objective.search=random is not allowed; give grid or climb" in capsys.readouterr().err
 
 
 def test_the_accuracy_is_that_of_the_saved_pairs_and_of_the_saved_model(trained, world):
@@ -279,14 +279,14 @@ def test_a_sweep_of_six_ends_with_three_done_and_says_which_failed_and_why(world
         4: NonFiniteLossError("loss is nan at step 1"),
         5: MissingModelError("nobody/nothing is not on the Hub"),
     }
-    real = learning._train
+    real = bradley_terry.train
 
-    def train_or_break(rm, data, protocol, *rest):
+    def train_or_break(rm, train, validation, protocol, run):
         if protocol.seed in broken:
             raise broken[protocol.seed]
-        return real(rm, data, protocol, *rest)
+        return real(rm, train, validation, protocol, run)
 
-    monkeypatch.setattr(learning, "_train", train_or_break)
+    monkeypatch.setattr(bradley_terry, "train", train_or_break)
     assert call(train, "-m", *words(world, "study=six"), "seed=0,1,2,3,4,5") == 2
     found = runs.records(world / "outputs" / "six")
     assert [record["status"] for record in found].count("finished") == 3
@@ -298,7 +298,7 @@ def test_a_sweep_of_six_ends_with_three_done_and_says_which_failed_and_why(world
     last = capsys.readouterr().err.splitlines()[-3:]
     for line, reason in zip(last, broken.values(), strict=True):
         assert str(reason) in line
-    monkeypatch.setattr(learning, "_train", real)
+    monkeypatch.setattr(bradley_terry, "train", real)
     assert call(train, "-m", *words(world, "study=six"), "seed=0,1,2,3,4,5") == 0
     assert capsys.readouterr().out.count("finished before") == 3
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,75 +21,73 @@ import pandas as pd
 
 from rm_selection import console, runs
 from rm_selection.analysis.resampling import percentile_interval
-from rm_selection.protocol import SHARES
+from rm_selection.learning import climb
 
 SEED, RESAMPLES = 0, 10_000
-VALUES = ("best", "last", "loss")  # best validation so far, last validation, last validation loss
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One rate of one base, trained to its end: its validations by step, more is better, and the final score (points).
-
-    loss: of the same validations, its sign turned; that of a regression is what `better` holds already.
-    """
+    """One rate of one base, trained to its end: its validations, more is better, and the final score (points)."""
 
     rate: float
     steps: tuple[int, ...]
     better: tuple[float, ...]
-    loss: tuple[float, ...]
     score: float
 
-    def value(self, share: float, by: str) -> float:
-        """What rates are compared by at the first validation from that share of the steps."""
-        upto = self._upto(share)
-        return {"best": max(self.better[:upto]), "last": self.better[upto - 1], "loss": self.loss[upto - 1]}[by]
-
-    def cost(self, share: float) -> float:
-        """Steps done by then over all."""
-        return self.steps[self._upto(share) - 1] / self.steps[-1]
-
-    def _upto(self, share: float) -> int:
+    def upto(self, share: float) -> int:
+        """How many validations there are at the first one from that share of the steps."""
         return next(i for i, step in enumerate(self.steps, 1) if step >= share * self.steps[-1])
 
 
-@dataclass(frozen=True)
-class Rule:
-    """Train all rates to the first share, keep that part of them (rounded up), go on; the best at the end is chosen."""
+class Played:
+    """The rates of a base, trained as far as a rule asks for."""
 
-    stops: tuple[tuple[float, float], ...]  # (share of the steps, part of the rates that goes on)
-    by: str
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        self.trials = {trial.rate: trial for trial in trials}
+        self.reached = dict.fromkeys(self.trials, 0.0)
 
-    def __str__(self) -> str:
-        return ", ".join(f"{share * 8:g}/8: {f'{part:.0%}' if part else 'one'}" for share, part in self.stops)
+    def ranked(self, rates: Sequence[float], share: float) -> list[float]:
+        """As in rm_selection/learning.py: the best validation by then counts."""
+        for rate in rates:
+            trial = self.trials[rate]
+            self.reached[rate] = max(self.reached[rate], trial.steps[trial.upto(share) - 1] / trial.steps[-1])
+        return sorted(rates, key=lambda rate: -max(self.trials[rate].better[: self.trials[rate].upto(share)]))
 
-    def chosen(self, trials: Sequence[Trial]) -> tuple[Trial, float]:
-        """The rate that is left, and the steps of all rates over those of the grid."""
-        left, reached = list(trials), {trial.rate: 0.0 for trial in trials}
-        for share, part in (*self.stops, (1.0, 0.0)):
-            reached |= {trial.rate: trial.cost(share) for trial in left}
-            by = self.by if share < 1 else "best"
-            ranked = sorted(left, key=lambda one: -one.value(share, by))[: max(1, math.ceil(len(left) * part))]
-            left = [trial for trial in left if trial in ranked]
-        return left[0], sum(reached.values()) / len(trials)
+    @property
+    def cost(self) -> float:
+        """Steps done over those of the grid."""
+        return sum(self.reached.values()) / len(self.trials)
 
 
-OURS = tuple((share, 1 / 2) for share in SHARES["halving"][:-1])  # as in rm_selection/learning.py
-STOPS: tuple[tuple[tuple[float, float], ...], ...] = (
-    OURS,
-    ((1 / 8, 1 / 2), (1 / 4, 1 / 2), (1 / 2, 1 / 2)),
-    ((1 / 8, 1 / 2), (3 / 8, 1 / 2), (1 / 2, 1 / 2)),
-    ((1 / 8, 1 / 2), (1 / 2, 1 / 2), (5 / 8, 1 / 2)),
-    ((1 / 8, 1 / 2), (1 / 4, 1 / 2)),
-    ((1 / 8, 1 / 2), (1 / 2, 0.0)),
-    ((1 / 8, 5 / 8), (1 / 4, 3 / 5), (1 / 2, 0.0)),
-    ((1 / 8, 5 / 8), (3 / 8, 0.0)),
-    ((1 / 4, 1 / 4), (1 / 2, 1 / 2)),
-    ((1 / 4, 0.0),),
-    ((1 / 4, 1 / 4),),
-    ((3 / 8, 0.0),),
-    ((1 / 2, 0.0),),
-)
+def halving(shares: Sequence[float], part: float, played: Played) -> float:
+    """All rates to the first share, that part of them (rounded up) to the next, and so on."""
+    left = list(played.trials)
+    for share in (*shares, 1.0):
+        ranked = played.ranked(left, share)
+        left = ranked[: math.ceil(len(ranked) * part)]
+    return ranked[0]
+
+
+def climbing(shares: Sequence[float], played: Played) -> float:
+    """What objective.search=climb does, its comparisons at those shares."""
+    return climb(played.ranked, list(played.trials), (*shares, 1.0))
+
+
+RULES: dict[str, Callable[[Played], float]] = {
+    "climb at 3/8, 5/8": partial(climbing, (3 / 8, 5 / 8)),
+    **{
+        f"climb at {k}/8, {j}/8": partial(climbing, (k / 8, j / 8)) for k, j in ((2, 6), (3, 6), (4, 5), (4, 6), (5, 6))
+    },
+    "climb at the end": partial(climbing, ()),
+    **{
+        f"halves at {', '.join(f'{k}/8' for k in stops)}": partial(halving, [k / 8 for k in stops], 1 / 2)
+        for stops in ((1, 3, 5), (1, 2, 4), (1, 2))
+    },
+    "a quarter at 2/8": partial(halving, (2 / 8,), 1 / 4),
+    "the best at 2/8": partial(halving, (2 / 8,), 0.01),
+    "the best at 4/8": partial(halving, (4 / 8,), 0.01),
+}
 
 
 def trials(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[Trial]]:
@@ -105,7 +103,6 @@ def trials(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[T
                 one["rate"],
                 tuple(columns["step"]),
                 tuple(sign * columns[one["metric"]]),
-                tuple(-columns["validation_loss"]),
                 record["scores"]["microcosm"]["score"],
             )
         )
@@ -113,22 +110,24 @@ def trials(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[T
     return {key: sorted(rates, key=lambda one: one.rate) for key, rates in sorted(found.items()) if len(rates) == most}
 
 
-def replayed(known: Mapping[tuple[str, str], Sequence[Trial]], rule: Rule) -> pd.DataFrame:
+def replayed(known: Mapping[tuple[str, str], Sequence[Trial]], rule: Callable[[Played], float]) -> pd.DataFrame:
     """A row a base and objective: what the rule costs (share of the grid's steps), and the points it loses."""
-    grid, found = Rule((), "best"), []
+    found = []
     for (base, objective), rates in known.items():
-        (full, _), (mine, cost) = grid.chosen(rates), rule.chosen(rates)
-        row = {"base": base, "objective": objective, "cost": cost, "lost": full.score - mine.score}
+        full = max(rates, key=lambda one: max(one.better))
+        played = Played(rates)
+        mine = played.trials[rule(played)]
+        row = {"base": base, "objective": objective, "cost": played.cost, "lost": full.score - mine.score}
         found.append(row | {"same": mine.rate == full.rate})
     return pd.DataFrame(found)
 
 
 def summary(table: pd.DataFrame) -> dict[str, str]:
     """The mean over bases with a 90% interval over them."""
-    lost = table.groupby("base")["lost"].mean().to_numpy()
+    lost = table["lost"].to_numpy()
     drawn = np.random.default_rng(SEED).choice(lost, (RESAMPLES, len(lost))).mean(axis=1)
     low, high = percentile_interval(drawn)
-    told = {"cost": f"{table['cost'].mean():.0%}", "points lost": f"{lost.mean():.2f} [{low:.2f}, {high:.2f}]"}
+    told = {"cost": f"{table['cost'].mean():.1%}", "points lost": f"{lost.mean():.2f} [{low:.2f}, {high:.2f}]"}
     return told | {"same rate": f"{table['same'].mean():.0%}"}
 
 
@@ -142,10 +141,7 @@ def main() -> None:
         known |= {(f"{folder}/{base}", objective): rates for (base, objective), rates in found.items()}
     for objective in sorted({objective for _, objective in known}):
         own = {key: rates for key, rates in known.items() if key[1] == objective}
-        rows = [
-            {"rule": str(rule), "by": rule.by} | summary(replayed(own, rule))
-            for rule in (Rule(stops, by) for stops, by in product(STOPS, VALUES))
-        ]
+        rows = [{"rule": name} | summary(replayed(own, rule)) for name, rule in RULES.items()]
         console.table(f"{objective}, {len(own)} bases, intervals 90% over bases", pd.DataFrame(rows))
 
 
