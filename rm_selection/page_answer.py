@@ -9,6 +9,7 @@ import pandas as pd
 
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
 from rm_selection.columns import is_missing, written
+from rm_selection.settings import CATEGORIES
 
 Tables = Mapping[str, pd.DataFrame]
 RUNNERS_UP = 4  # candidates named in words
@@ -20,7 +21,7 @@ def answer(ranking: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
 
     Args:
         ranking: the table `recommendation`, one row or more.
-        settings: those of the ranking; LIMITS among them are told.
+        settings: those of the ranking; LIMITS and categories among them are told.
     """
     rows = ranking.sort_values("rank").to_dict("records")
     first, *others = rows
@@ -28,6 +29,9 @@ def answer(ranking: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
         f"{_lead(first)} It is the best of the {len(rows)} candidates with probability "
         f"{written(first['probability_top_1'], 2)}."
     ]
+    counted = settings.get("category") or CATEGORIES
+    if len(counted) < len(CATEGORIES):
+        sentences.append(f"What counts is {' and '.join(counted)} alone, not the whole of RewardBench.")
     if others:
         named = "; ".join(f"{row['model']}, {_estimate(row)}" for row in others[:RUNNERS_UP])
         sentences.append(f"Next to it: {named}.")

@@ -198,13 +198,13 @@ def _folders(given: Any, study: str) -> list[str]:
 
 
 def _categories(given: Any, study: str) -> tuple[str, ...]:
-    """Those of RewardBench that count, in their order; all where none is named."""
+    """Those of RewardBench that count, in their order; all where none is named, none in a study of one's own."""
     wanted = names("category", given)
     if set(wanted) - set(CATEGORIES):
         raise refused("category", given, f"one or several of {', '.join(CATEGORIES)}")
     if study != PUBLISHED and wanted and set(wanted) != set(CATEGORIES):
         raise refused("category", given, "null: in a study of your own the score of evaluation=... counts")
-    return tuple(name for name in CATEGORIES if name in (wanted or CATEGORIES))
+    return tuple(name for name in CATEGORIES if study == PUBLISHED and name in (wanted or CATEGORIES))
 
 
 def _check_family_rule(wanted: bool, study: str) -> None:

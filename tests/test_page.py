@@ -85,6 +85,15 @@ def test_a_predicted_leader_is_said_to_be_one_beside_the_best_measured():
     assert "Of the measured ones the likeliest to be the best is maker/qwen-1 (rank 2)" in text
 
 
+def test_a_ranking_by_categories_says_so_and_one_by_all_of_them_does_not():
+    every = ["chat", "chat_hard", "safety", "reasoning"]
+    said = {
+        count: page("published", study(), {}, NOTES | {"settings": {"category": every[:count]}}) for count in (0, 2, 4)
+    }
+    assert "What counts is chat and chat_hard alone, not the whole of RewardBench." in said[2]
+    assert "What counts is" not in said[0] + said[4]
+
+
 def test_notes_and_limits_of_the_ranking_are_told():
     text = page("published", study(), {}, NOTES)
     assert "Size alone would say X." in text

@@ -28,14 +28,15 @@ from rm_selection.plot_style import BLUE, GREEN, ORANGE, PURPLE, RC, SKY, VERMIL
 from rm_selection.plots import save
 
 Array = NDArray[np.float64]
-SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0)  # of the cost of training every base once
-OURS, HALVING, RANDOM = "ours", "successive halving", "random"
-SHOWN = (0.0, 0.1, 0.2, 0.4, 1.0)  # of them, in the table that is printed
+TRAININGS = (0.0, 0.8, 1.6, 3.2, 4.8, 6.4, 9.6, 16.0, 48.0)  # of one base, that a choice may cost
+FULL = 48  # all 16 bases with three seeds, which the truth is the mean of
+OURS, HALVING, RANDOM, ALL = "ours", "successive halving", "random", ", all seeds"
+SHOWN = (0.0, 1.6, 3.2, 6.4, 9.6, 16.0)  # of them, in the table that is printed
 RESAMPLES = 2000
 Row = tuple[str, float, str, float, float]
-ROW = ("world", "share", "strategy", "regret", "cost")  # regret in points, cost in trainings a base
+ROW = ("world", "trainings", "strategy", "regret", "cost")  # allowed and spent, in trainings; regret in points
 Held = tuple[str, float, bool, bool]
-HELD = ("world", "share", "trained", "inside")  # was it trained whole, did its 90% interval hold the mean over seeds
+HELD = ("world", "trainings", "trained", "inside")  # trained whole? did its 90% interval hold the mean over seeds?
 MARKS = {
     OURS: (BLUE, "o"),
     "ridge": (SKY, "s"),
@@ -54,18 +55,23 @@ def judged(world: World) -> tuple[list[Row], list[Held]]:
     orders = {name: (order(world), cost) for name, (order, cost) in ORDERS.items()}
     rows: list[Row] = []
     held: list[Held] = []
-    for share in SHARES:
+    for budget in TRAININGS:
         for seeds in _turns(world):
-            belief, known, spent = ours(world, share * n, seeds)
-            rows.append((world.name, share, OURS, world.regret(int(belief.mean.argmax())), spent / n))
-            held += [(world.name, share, *one) for one in _inside(world, belief, known)]
-            scores = world.scores[seeds[0]][SCORE]
-            choices = {name: [ordered(order, cost, share * n, scores)] for name, (order, cost) in orders.items()}
-            choices[RANDOM] = [ordered(rng.random(n), 0.0, share * n, scores) for _ in range(DRAWS)]
-            choices[HALVING] = [halving(world, share * n, seeds[0], rng) for _ in range(DRAWS)]
+            belief, known, spent = ours(world, budget, seeds)
+            mean, sd = _over_seeds(world, belief, known)
+            rows.append((world.name, budget, OURS, world.regret(int(mean.argmax())), spent))
+            held += [(world.name, budget, *one) for one in _inside(world, known, mean, sd)]
+            scores = [world.scores[seed][SCORE] for seed in seeds]
+            choices = {
+                f"{name}{told}": [ordered(order, cost, budget, scores[:count])]
+                for name, (order, cost) in orders.items()
+                for count, told in ((1, ""), (len(seeds), ALL))
+            }
+            choices[RANDOM] = [ordered(rng.random(n), 0.0, budget, scores[:1]) for _ in range(DRAWS)]
+            choices[HALVING] = [halving(world, budget, seeds[0], rng) for _ in range(DRAWS)]
             for name, found in choices.items():
                 regrets = [world.regret(choice) for choice in found if choice is not None]
-                rows += [(world.name, share, name, float(np.mean(regrets)), share)] if regrets else []
+                rows += [(world.name, budget, name, float(np.mean(regrets)), budget)] if regrets else []
     return rows, held
 
 
@@ -74,42 +80,73 @@ def _turns(world: World) -> list[list[int]]:
     return [seeds[k:] + seeds[:k] for k in range(len(seeds))]
 
 
-def _inside(world: World, belief: Belief, known: Array) -> Iterator[tuple[bool, bool]]:
-    """Of every base whose mean over seeds is foretold: was it trained whole, and did its interval hold the mean?
+def _over_seeds(world: World, belief: Belief, known: Array) -> tuple[Array, Array]:
+    """(n,) expected mean over the three seeds, and its standard deviation; 0 where all are known.
 
     Seeds that were trained are known, the others are drawn about the expected score.
     """
-    columns = [k for k, name in enumerate(world.calibration.figures) if name.partition("_")[0] == SCORE]
-    seen = ~np.isnan(known[:, columns])
-    count, left = len(columns), len(columns) - seen.sum(axis=1)
-    mean = (np.nansum(known[:, columns], axis=1) + left * belief.mean) / count
-    sd = np.sqrt((left / count * belief.sd) ** 2 + left * world.calibration.seed_sd**2 / count**2)
+    scores = known[:, _columns(world)]
+    count = scores.shape[1]
+    left = np.isnan(scores).sum(axis=1)
+    mean = (np.nansum(scores, axis=1) + left * belief.mean) / count
+    return mean, np.sqrt((left / count * belief.sd) ** 2 + left * world.calibration.seed_sd**2 / count**2)
+
+
+def _inside(world: World, known: Array, mean: Array, sd: Array) -> Iterator[tuple[bool, bool]]:
+    """Of every base whose mean over seeds is foretold: was it trained whole, and did its interval hold the mean?"""
     low, high = normal_interval(mean, sd)
-    inside = (low <= world.truth) & (world.truth <= high)
-    return ((bool(seen[i].any()), bool(inside[i])) for i in range(len(mean)) if left[i])
+    inside = np.asarray((low <= world.truth) & (world.truth <= high))
+    trained = np.asarray((~np.isnan(known[:, _columns(world)])).any(axis=1))
+    return ((bool(trained[i]), bool(inside[i])) for i in range(len(mean)) if sd[i] > 0)
+
+
+def _columns(world: World) -> list[int]:
+    """Of the figures, the scores of whole trainings, one a seed."""
+    return [k for k, name in enumerate(world.calibration.figures) if name.partition("_")[0] == SCORE]
 
 
 def over_worlds(found: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Mean over worlds with its 90% interval, which resamples worlds: a row a strategy and share."""
+    """Mean over worlds with its 90% interval, which resamples worlds: a row a strategy and budget."""
     rows = []
-    for (strategy, share), part in found.groupby(["strategy", "share"]):
+    for (strategy, trainings), part in found.groupby(["strategy", "trainings"]):
         each = part.groupby("world")[value].mean().to_numpy()
-        drawn = np.random.default_rng(0).choice(each, (RESAMPLES, len(each))).mean(axis=1)
-        rows.append((strategy, share, each.mean(), *percentile_interval(drawn)))
-    return pd.DataFrame(rows, columns=["strategy", "share", value, f"{value}_low", f"{value}_high"])
+        rows.append((strategy, trainings, each.mean(), *percentile_interval(_resampled(each))))
+    return pd.DataFrame(rows, columns=["strategy", "trainings", value, f"{value}_low", f"{value}_high"])
+
+
+def differences(found: pd.DataFrame, trainings: float) -> None:
+    """Print ours less each other way at one budget, with the 90% interval over worlds."""
+    means = found[found["trainings"] == trainings].pivot_table(index="world", columns="strategy", values="regret")
+    for name in means.columns.drop(OURS):
+        each = (means[OURS] - means[name]).to_numpy()
+        low, high = percentile_interval(_resampled(each))
+        console.line(f"{trainings:g} trainings: ours less {name} {each.mean():+.2f} [{low:+.2f}, {high:+.2f}]")
+
+
+def _held(inside: pd.DataFrame) -> tuple[float, float, float]:
+    """Share of intervals that held, with its 90% interval over worlds."""
+    low, high = percentile_interval(_resampled(inside.groupby("world")["inside"].mean().to_numpy()))
+    return float(inside["inside"].mean()), low, high
+
+
+def _resampled(each: Array) -> Array:
+    """(RESAMPLES,) means of worlds drawn again."""
+    return np.asarray(np.random.default_rng(0).choice(each, (RESAMPLES, len(each))).mean(axis=1))
 
 
 def figure(table: pd.DataFrame, folder: Path) -> None:
-    """Regret against the share of the full cost, as PNG and SVG."""
+    """Regret against the share of the full cost, as PNG and SVG; of orders, one seed a base."""
     with mpl.rc_context(RC):
         drawn, (axes,) = canvas("Regret against what choosing costs (above 2 points: cut off)", 4.2)
         for name, (colour, marker) in MARKS.items():
             rows, width = table[table["strategy"] == name], 2.2 if name == OURS else 0.9
-            axes.plot(100 * rows["share"], rows["regret"], color=colour, marker=marker, lw=width)
+            cost = 100 * rows["trainings"] / FULL
+            axes.plot(cost, rows["regret"], color=colour, marker=marker, lw=width)
             if name == OURS:
                 low, high = rows["regret_low"], rows["regret_high"]
-                axes.fill_between(100 * rows["share"], low, high, color=colour, alpha=0.15, lw=0)
-        axes.set(xlabel="cost, % of training every base once", ylabel="mean regret, points", ylim=(0, 2))
+                axes.fill_between(cost, low, high, color=colour, alpha=0.15, lw=0)
+        axes.set(xlabel="cost, % of training every base with three seeds", ylabel="mean regret, points", ylim=(0, 2))
+        axes.set_xlim(0, 100 * TRAININGS[-2] / FULL)
         legend(drawn, [Entry(name, mark, "-") for name, mark in MARKS.items()])
     save({"regret": drawn}, folder)
 
@@ -128,10 +165,15 @@ def main() -> None:
         frame.to_csv(folder / f"{name}.csv", index=False)
     figure(table, folder)
     told = [f"{row.regret:.2f} [{row.regret_low:.2f}, {row.regret_high:.2f}]" for row in table.itertuples()]
-    wide = table.assign(told=told, share=table["share"].map("{:.0%}".format))
-    wide = wide.pivot(index="strategy", columns="share", values="told")[[f"{share:.0%}" for share in SHOWN]]
-    console.table(f"Regret, points, mean over {len(every)} worlds with 90% interval", wide.fillna("").reset_index())
-    console.line(f"90% intervals held {inside['inside'].mean():.1%}: by share {_shares(inside, 'share')}")
+    wide = table.assign(told=told).pivot(index="strategy", columns="trainings", values="told")[list(SHOWN)]
+    wide.columns = [f"{trainings:g} ({trainings / FULL:.0%})" for trainings in SHOWN]
+    title = f"Regret, points, mean over {len(every)} worlds with 90% interval, by trainings (share of {FULL})"
+    console.table(title, wide.fillna("").reset_index())
+    for trainings in (3.2, 9.6):
+        differences(found, trainings)
+    held, low, high = _held(inside)
+    console.line(f"90% intervals held {held:.1%} [{low:.1%}, {high:.1%}] of {len(inside)}: by trainings")
+    console.line(_shares(inside, "trainings"))
     console.line(f"of bases trained whole and not: {_shares(inside, 'trained')}")
     console.line(f"figure and tables: {folder}")
 

@@ -1,7 +1,7 @@
 """Ways to choose a base for a budget, in trainings of one base: ours, and what one would do otherwise.
 
 Whoever orders bases without training (by size, a benchmark, the study's elastic net, the probe) spends the rest of the
-budget on whole trainings from the top of the order and takes the best of them.
+budget on whole trainings from the top of the order, one seed of each or all, and takes the best of them.
 """
 
 from __future__ import annotations
@@ -99,13 +99,17 @@ ORDERS: dict[str, tuple[Callable[[World], Array], float]] = {  # and what the or
 }
 
 
-def ordered(order: Array, cost: float, budget: float, scores: Array) -> int | None:
-    """Whole trainings from the top of an order, as many as are left to pay; None where the order cannot be paid."""
+def ordered(order: Array, cost: float, budget: float, scores: Sequence[Array]) -> int | None:
+    """Whole trainings from the top of an order, as many as are left to pay; None where the order cannot be paid.
+
+    scores: (n,) of each seed that is trained of a base; their mean chooses.
+    """
     left = budget - cost * len(order)
     if left < -1e-9:
         return None
-    top = np.argsort(-order, kind="stable")[: max(int(left + 1e-9), 0)]
-    return int(np.argmax(order)) if not len(top) else int(max(top, key=lambda i: scores[i]))
+    top = np.argsort(-order, kind="stable")[: max(int(left / len(scores) + 1e-9), 0)]
+    mean = np.mean(scores, axis=0)
+    return int(np.argmax(order)) if not len(top) else int(max(top, key=lambda i: mean[i]))
 
 
 def halving(world: World, budget: float, seed: int, rng: np.random.Generator) -> int | None:
