@@ -117,7 +117,8 @@ def load_base(name: str) -> Base:
     if not isinstance(content, DictConfig):
         raise ConfigError(f"{file} is not a table of settings; start it with name: {name}")
     try:
-        base = typed(Base, in_context(content))
+        named = "${" in file.read_text(encoding="utf-8")  # few do, and looking for names takes as long as reading
+        base = typed(Base, in_context(content) if named else content)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
     if base.name != name:
