@@ -30,6 +30,7 @@ from rm_selection.errors import SelectionError
 from rm_selection.forecast import Known
 from rm_selection.protocol import SHARES
 
+CLIMBED = (4, 3, 2)  # rates that a climb trains to each of its shares, one step from the middle to the peak
 SPARE = 0.1  # of the memory, left free as in memory.py
 GIB = 2**30
 # Bytes that a token's activations take in a layer, over the width. In bf16 counted for Llama's layers, whose MLP is 2.7
@@ -163,9 +164,6 @@ def reached(device: Device, params_b: float, lora: bool = False) -> tuple[float,
     return share * device.tflops * 1e12, f"assumed: {share:.0%} of {device.tflops:g} TFLOP/s, the share in {timed}"
 
 
-CLIMBED = (4, 3, 2)  # rates that are trained to each of the shares of a climb
-
-
 def per_token(lora: bool, checkpointing: bool) -> int:
     """Operations a weight and token of training."""
     return (4 if lora else 6) + (2 if checkpointing else 0)
@@ -174,7 +172,7 @@ def per_token(lora: bool, checkpointing: bool) -> int:
 def trainings(rates: int, search: str, until: float = 1.0) -> float:
     """How many whole trainings a search of that many learning rates costs; until: share of the steps to train.
 
-    A climb is taken to find the peak one step away from the middle.
+    A climb is taken to find the peak one step from the middle.
     """
     if search == "grid":
         return rates * until

@@ -8,7 +8,7 @@ with one.
 A score that is the mean of several (of a benchmark's categories) is predicted as the mean of their predictions, each
 with features and a penalty of its own; so what is said of the parts adds up to what is said of the whole.
 
-numpy only: the whole nested validation takes 0.1 s, where scikit-learn takes a second to import. The test suite
+numpy only: the whole nested validation takes half a second, where scikit-learn takes a second to import. The test suite
 holds the fit against scikit-learn's Ridge.
 """
 
