@@ -35,8 +35,9 @@ def _kinds(plan: Plan) -> Table:
     for command, what, cells in by_kind(plan.cells):
         left = [one for one in cells if one.cell.state != DONE]
         states = [sum(one.cell.state == state for one in cells) for state in (DONE, FAILED)]
-        trainings = sum(one.rates for one in left)
-        row = [len(cells), *states, len(left), trainings or "", _hours(left), _largest(left)]
+        trainings = sum(one.trainings for one in left)
+        shown = f"{trainings:.0f}" if trainings else ""
+        row = [len(cells), *states, len(left), shown, _hours(left), _largest(left)]
         table.add_row(Text(command), Text(what), *map(str, row))
     return table
 

@@ -37,11 +37,14 @@ SWAPPED = ("base", "stage", "seed")  # settings that change nothing else
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell that a sweep has. cell: with its state. checkpoint: base@stage. cost: of all of it; None: not known."""
+    """A cell that a sweep has. cell: with its state. checkpoint: base@stage. cost: of all of it; None: not known.
+
+    trainings: whole ones that its learning rates come to.
+    """
 
     cell: Cell
     checkpoint: str
-    rates: int
+    trainings: float
     cost: Cost | None
 
 
@@ -172,17 +175,19 @@ class _Loads:
 
 def _planned(cell: Cell, settings: Any, device: Device, finished: Known, load: _Loads) -> Planned:
     name = f"{settings.base.name}@{settings.stage}"
-    rates = len(settings.objective.rates) if hasattr(settings, "objective") else 0
+    trainings = 0.0
+    if (objective := getattr(settings, "objective", None)) is not None:
+        trainings = costs.trainings(len(objective.rates), objective.search, settings.until)
     size, amount = settings.base.params_b, load.of(settings)
     if size is None or amount is None:
-        return Planned(cell, name, rates, None)
+        return Planned(cell, name, trainings, None)
     base = costs.shape(size, None if settings.base.path is None else Path(settings.base.path))
     if cell.command == "train":
         cost, scored = costs.training(base, amount, device), costs.scoring(base, amount, device)
         cost = replace(cost, hours=cost.hours + scored.hours)
     else:
         cost = costs.probe(base, amount, device)
-    return Planned(cell, name, rates, costs.refined(cost, cell, finished))
+    return Planned(cell, name, trainings, costs.refined(cost, cell, finished))
 
 
 def by_kind(cells: Sequence[Planned]) -> Iterator[tuple[str, str, list[Planned]]]:

@@ -74,7 +74,7 @@ def test_the_paper_has_the_forty_models_and_what_its_table_1_adds(paper):
     sources = {load_base(base).stages[stage].repo for base, _, stage in (name.partition("@") for name in names)}
     assert set(tables.published().models["model"]) < sources
     assert len(names) == len(sources) == 42
-    assert (len(models), sum(one.rates for one in models)) == (84, 840)
+    assert (len(models), sum(one.trainings for one in models)) == (84, 840)
     forty = set(tables.published().models["model"])
     bare = {"meta-llama/Llama-3.1-8B", "NousResearch/Hermes-3-Llama-3.1-8B"}
     assert sources - forty == bare
