@@ -51,7 +51,8 @@ class Choice:
     """How a choice stands. candidates: n that are left. known: (n, K) figures. hours: device-hours spent so far.
 
     timed: PROBE, SCORE or both: of what the hours are known in this study.
-    belief, prices: of the candidates. failed: why, by the name of a candidate that is left no longer.
+    belief, prices: of the candidates. failed: why, by the name of a candidate that is left no longer. unprobed: why it
+    has no probe and will get none, by name.
     purchases: made so far. ended: why no more is bought; empty while more is.
     """
 
@@ -62,6 +63,7 @@ class Choice:
     prices: Prices
     timed: frozenset[str]
     failed: dict[str, str]
+    unprobed: dict[str, str]
     purchases: tuple[Bought, ...] = ()
     ended: str = ""
 
@@ -72,8 +74,8 @@ class Buyer(Protocol):
     def commands(self, bought: Purchase, choice: Choice) -> list[list[str]]:
         """Those of a purchase, word by word."""
 
-    def run(self, commands: Sequence[Sequence[str]]) -> None:
-        """Run them, one after another."""
+    def run(self, commands: Sequence[Sequence[str]]) -> bool:
+        """Run them, one after another; whether one ended with an error, such as a setting that is refused."""
 
 
 class Plan:
@@ -93,7 +95,7 @@ class Plan:
         calibration, public = reference.expected(settings.objective.name)
         self.calibration = calibration if settings.probe else calibration.without(PROBE)
         self.public = np.array([public.get(one.repo, np.nan) for one in self.offer.candidates])
-        self.lost: dict[str, str] = {}  # candidates whose purchase left nothing in this process
+        self.lost: dict[str, dict[str, str]] = {PROBE: {}, SCORE: {}}  # by kind, whose purchase left no record and why
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -108,7 +110,7 @@ class Plan:
         """
         now = standing(self.settings, self.offer.candidates, self.figures)
         now.known[:, self.figures.index(reference.PUBLIC)] = self.public
-        failed = self.lost | now.failed
+        failed, unprobed = self.lost[SCORE] | now.failed, self.lost[PROBE] | now.unprobed
         kept = [i for i, one in enumerate(self.offer.candidates) if one.name not in failed]
         if not kept:
             name, reason = next(iter(failed.items()))
@@ -117,19 +119,27 @@ class Plan:
         known = now.known[kept]
         chosen = [self.offer.candidates[i] for i in kept]
         timed = frozenset([PROBE] * bool(now.took.probed) + [SCORE] * bool(now.took.trained))
-        return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, timed, failed)
+        return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, timed, failed, unprobed)
 
-    def after(self, figure: str, names: Sequence[str]) -> Choice:
-        """How it stands after a purchase; who has neither its figure nor a failure to show is not tried for ever."""
-        choice, column = self.stand(), self.figures.index(figure)
+    def after(self, bought: Bought, error: bool) -> Choice:
+        """How it stands after a purchase; who has neither its figure nor a failure to show is not tried for ever.
+
+        Raises:
+            SelectionError: it ended with an error and nobody has either, so its settings are at fault.
+        """
+        choice, column = self.stand(), self.figures.index(bought.figure)
         there = {one.name: row[column] for one, row in zip(choice.candidates, choice.known, strict=True)}
-        lost = [name for name in names if np.isnan(there.get(name, 0.0))]
-        self.lost |= dict.fromkeys(lost, "its command left no record; what it printed says why")
+        kind, told = (PROBE, choice.unprobed) if bought.figure == PROBE else (SCORE, choice.failed)
+        lost = [name for name in bought.names if np.isnan(there.get(name, 0.0)) and name not in told]
+        if error and len(lost) == len(bought.names):
+            raise SelectionError("the last command was refused, and says why; mend that, and the same line goes on")
+        self.lost[kind] |= dict.fromkeys(lost, "its command left no record; what it printed says why")
         return self.stand() if lost else choice
 
     def next(self, choice: Choice) -> Purchase | str:
         """The next purchase, or why there is none."""
-        market = Market(choice.belief, self.figures, choice.known, choice.prices, self.settings.seed)
+        unprobed = [i for i, one in enumerate(choice.candidates) if one.name in choice.unprobed]
+        market = Market(choice.belief, self.figures, choice.known, choice.prices, self.settings.seed, unprobed)
         left, worth = self.settings.budget_gpu_hours - choice.hours, self.settings.worth
         found = market.next(left)
         if found is not None and found.gain >= LEAST and found.worth >= worth:
@@ -158,7 +168,7 @@ def spend(plan: Plan, buyer: Buyer, dry_run: bool) -> Choice:
     A dry run runs nothing and takes every figure to come out as expected, so what it prints is one way it may go.
 
     Raises:
-        SelectionError: the budget pays for nothing, or every candidate failed.
+        SelectionError: the budget pays for nothing, every candidate failed, or a command was refused.
     """
     choice = plan.stand()
     made: list[Bought] = []
@@ -169,11 +179,7 @@ def spend(plan: Plan, buyer: Buyer, dry_run: bool) -> Choice:
         names = tuple(choice.candidates[i].name for i in found.candidates)
         commands = buyer.commands(found, choice)
         made.append(Bought(found.figure, names, found.hours, found.gain, commands))
-        if dry_run:
-            choice = _as_expected(plan, choice, found)
-        else:
-            buyer.run(commands)
-            choice = plan.after(found.figure, names)
+        choice = _as_expected(plan, choice, found) if dry_run else plan.after(made[-1], buyer.run(commands))
     return replace(choice, purchases=tuple(made), ended=found)
 
 

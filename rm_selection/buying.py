@@ -30,11 +30,14 @@ class Commands:
     settings: BudgetConfig
     words: Sequence[str]
 
-    def run(self, commands: Sequence[Sequence[str]]) -> None:
-        """Run commands, one after another; what fails is in the study's records."""
+    def run(self, commands: Sequence[Sequence[str]]) -> bool:
+        """Run commands, one after another; what fails is in the study's records. Whether one ended with an error."""
+        codes = []
         for words in commands:
             console.line(f"$ {shlex.join(words)}")
-            subprocess.run([sys.executable, *words[1:]], check=False, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+            done = subprocess.run([sys.executable, *words[1:]], check=False, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+            codes.append(done.returncode)
+        return 2 in codes  # as of every command of ours; others are those of a process that was killed
 
     def commands(self, bought: Purchase, choice: Choice) -> list[list[str]]:
         """Its commands, word by word: one for each stage among its candidates."""
@@ -61,11 +64,11 @@ class Commands:
 
     def _handed_on(self, schema: type[MeasureConfig] | type[TrainConfig]) -> list[str]:
         names = {f.name for f in fields(schema)} - set(_OURS)
-        return [word for word in self.words if _taken(word, names, experiments=schema is TrainConfig)]
+        return [word for word in self.words if _taken(word, names, trains=schema is TrainConfig)]
 
 
-def _taken(word: str, names: set[str], experiments: bool) -> bool:
+def _taken(word: str, names: set[str], trains: bool) -> bool:
     key = word.lstrip("+~").partition("=")[0]
     root = key.partition(".")[0].partition("/")[0]
-    inside = key != root and root in ("objective",)
-    return root in names or inside or root == "hydra" or (experiments and root == "experiment")
+    inside = key != root and root == "objective"  # the plan names the objective, not what is set inside it
+    return root in names or root == "hydra" or (trains and (inside or root == "experiment"))

@@ -66,6 +66,7 @@ def sentences(plan: Plan, choice: Choice, table: pd.DataFrame) -> list[str]:
         f"Ended because {choice.ended}.",
         *plan.offer.too_large,
         *(f"{name} is left out: {reason}" for name, reason in choice.failed.items()),
+        *(f"{name} could not be probed, and is judged without: {why}" for name, why in choice.unprobed.items()),
     ]
     return [sentence for sentence in said if sentence]
 

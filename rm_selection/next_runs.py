@@ -9,7 +9,7 @@ level, and what is left of the budget counts for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
@@ -121,9 +121,19 @@ class Market:
         known: (n, K), NaN where not known.
         prices: of each candidate.
         seed: of the draws.
+        unprobed: candidates that no probe can be bought of.
     """
 
-    def __init__(self, belief: Belief, figures: Sequence[str], known: Array, prices: Prices, seed: int = 0) -> None:
+    def __init__(
+        self,
+        belief: Belief,
+        figures: Sequence[str],
+        known: Array,
+        prices: Prices,
+        seed: int = 0,
+        unprobed: Collection[int] = (),
+    ) -> None:
+        self.unprobed = set(unprobed)
         self.belief, self.figures, self.prices = belief, tuple(figures), prices
         self.there = [{name for name, value in zip(figures, row, strict=True) if not np.isnan(value)} for row in known]
         self.order = np.argsort(-belief.mean, kind="stable").tolist()
@@ -212,7 +222,7 @@ class Market:
     def _purchases(self) -> Iterator[Purchase]:
         """The probe of all that are not probed, and each stop of the most promising."""
         if PROBE in self.figures:
-            left = [i for i, there in enumerate(self.there) if PROBE not in there]
+            left = [i for i, there in enumerate(self.there) if PROBE not in there and i not in self.unprobed]
             if left:
                 yield Purchase(tuple(left), PROBE, float(self.prices.probe[left].sum()))
         for stop in (name for name in self.figures if name in STOPS and name != SCORE):

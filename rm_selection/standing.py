@@ -39,12 +39,13 @@ class Took:
 class Standing:
     """known: (n, K) figures, NaN where there is none. hours: device-hours of trainings and probes so far.
 
-    failed: why, by the name of a candidate. took: of what the figures cost.
+    failed: why, by the name of a candidate. unprobed: why its probe failed, likewise. took: of what the figures cost.
     """
 
     known: Array
     hours: float
     failed: dict[str, str] = field(default_factory=dict)
+    unprobed: dict[str, str] = field(default_factory=dict)
     took: Took = field(default_factory=Took)
 
 
@@ -129,7 +130,7 @@ def _measured(features: Mapping[tuple[str, str], Record], one: Candidate, i: int
         if kind == PROBE and record["status"] == "finished":
             found.took.probed.append((i, _device_hours(record)))
         elif kind == PROBE:
-            found.failed[one.name] = _why(record)
+            found.unprobed[one.name] = _why(record)
     return values
 
 

@@ -161,12 +161,13 @@ def test_a_dry_run_prints_the_plan_and_its_cost_and_runs_nothing(files, monkeypa
 
 def test_commands_hand_on_the_settings_they_take(files, monkeypatch):
     played = Played(monkeypatch)
-    call(*words(files, "budget_gpu_hours=4", "hardware.threads=1"))
+    call(*words(files, "budget_gpu_hours=4", "hardware.threads=1", "objective.rates=[1e-6]"))
     measure, train = played.ran[0], next(line for line in played.ran if line[2] == "rm_selection.train")
     assert f"feature.pairs={files / 'train.jsonl'}" in measure
     assert "hardware.threads=1" in measure
-    assert not [word for word in measure if word.startswith(("dataset", "training", "budget"))]
-    assert {f"dataset.train={files / 'train.jsonl'}", "training=lora", "hardware.threads=1"} < set(train)
+    assert not [word for word in measure if word.startswith(("dataset", "training", "budget", "objective"))]
+    own = {f"dataset.train={files / 'train.jsonl'}", "training=lora", "hardware.threads=1", "objective.rates=[1e-6]"}
+    assert own < set(train)
     assert not [word for word in train if word.startswith(("budget", "candidates", "device", "worth"))]
     assert shlex.split(shlex.join(train)) == train
 
@@ -179,11 +180,49 @@ def test_what_failed_is_left_out_and_named(files, monkeypatch, capsys):
     assert "qwen2@instruct is left out: it needs more memory" in " ".join(capsys.readouterr().out.split())
 
 
+def test_what_cannot_be_probed_is_judged_without(files, monkeypatch, capsys):
+    played = Played(monkeypatch)
+    whole = played.probe
+
+    def probe(base: str, stage: str) -> None:
+        whole(base, stage)
+        for folder in (played.settings.folder / "features").glob("phi3-mini@*"):
+            runs.write_record(folder, runs.read_record(folder) | {"status": "failed", "reason": "it has no template"})
+
+    monkeypatch.setattr(played, "probe", probe)
+    assert call(*words(files, "budget_gpu_hours=6")) == 0
+    assert set(table(files)["model"]) == {f"{base}@instruct" for base in TRUTH}
+    said = " ".join(capsys.readouterr().out.split())
+    assert "phi3-mini@instruct could not be probed, and is judged without: it has no template" in said
+    assert sum("measure" in line[2] and "phi3-mini" in " ".join(line) for line in played.ran) == 1
+
+
+def test_a_command_that_is_refused_ends_the_plan_and_costs_no_candidate(files, monkeypatch, capsys):
+    ran = []
+
+    def run(self, lines) -> bool:
+        ran.extend(lines)
+        return True
+
+    monkeypatch.setattr(buying.Commands, "run", run)
+    assert call(*words(files, "budget_gpu_hours=3")) == 2
+    assert len(ran) == 1
+    said = capsys.readouterr().err
+    assert "the last command was refused, and says why; mend that, and the same line goes on" in said
+
+
+def test_an_error_of_a_command_is_told(files, monkeypatch, capsys):
+    """A setting that a command does not take is refused by itself, here of no feature."""
+    commands = buying.Commands(None, ())
+    assert commands.run([["python", "-m", "rm_selection.measure", "base=llama9"]])
+    assert not commands.run([["python", "-m", "rm_selection.measure", "--help"]])
+
+
 def test_a_command_that_leaves_nothing_is_not_tried_for_ever(files, monkeypatch, capsys):
     ran = []
     monkeypatch.setattr(buying.Commands, "run", lambda self, lines: ran.extend(lines))
     assert call(*words(files, "budget_gpu_hours=3")) in (0, 2)
-    assert len(ran) <= len(TRUTH)
+    assert len(ran) <= 2 * len(TRUTH), "a probe and a training of each"
     assert "its command left no record; what it printed says why" in " ".join(capsys.readouterr().out.split())
 
 
