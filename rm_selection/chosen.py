@@ -7,12 +7,13 @@ import shlex
 import numpy as np
 import pandas as pd
 
+from rm_selection import runs, standing
 from rm_selection.analysis.belief import Belief
 from rm_selection.analysis.calibration import SCORE
 from rm_selection.analysis.measurement import normal_interval
 from rm_selection.budget import Choice, Plan
 from rm_selection.columns import shortened
-from rm_selection.next_runs import PROBE, STOPS
+from rm_selection.next_runs import PROBE, SEEDS, STOPS
 
 DRAWS = 4000
 
@@ -61,6 +62,7 @@ def sentences(plan: Plan, choice: Choice, table: pd.DataFrame) -> list[str]:
         f"Train the reward model from {first['model']}: expected score {first['predicted']:.1f} "
         f"[{first['low']:.1f}, {first['high']:.1f}], the best of {len(table)} with a chance of "
         f"{first['probability_top_1']:.0%}; expected regret {regret(choice, plan.settings.seed):.1f} points.",
+        _on_models(plan, choice),
         _on_ties(first["model"], tied),
         _on_hours(plan, choice),
         f"Ended because {choice.ended}.",
@@ -80,6 +82,14 @@ def purchases(choice: Choice) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["step", "figure", "candidates", "hours", "gain", "command"])
 
 
+def _on_models(plan: Plan, choice: Choice) -> str:
+    """Where the reward models of the first lie; nothing where none was trained to its end."""
+    one = choice.candidates[int(choice.belief.mean.argmax())]
+    folders = [standing.folder(plan.settings, one, seed) for seed in range(SEEDS)]
+    done = [str(each) for each in folders if (runs.read_record(each) or {}).get("status") == "finished"]
+    return f"It is trained already: {' and '.join(done)}." if done else ""
+
+
 def _on_ties(first: str, tied: list[str]) -> str:
     if not tied:
         return f"No other candidate is tied with {first} at 90%."
@@ -88,7 +98,8 @@ def _on_ties(first: str, tied: list[str]) -> str:
 
 def _on_hours(plan: Plan, choice: Choice) -> str:
     everything = float((choice.prices.training[SCORE] + choice.prices.scoring).sum())
-    saved = f"{1 - choice.hours / everything:.0%} less than" if choice.hours < everything else "as much as"
+    part = choice.hours / everything - 1
+    saved = f"{abs(part):.0%} {'less' if part < 0 else 'more'} than"
     spent = f"{'Would spend' if plan.settings.dry_run else 'Spent'} {choice.hours:.3g}"
     return (
         f"{spent} of {plan.settings.budget_gpu_hours:g} device-hours, {saved} one training of each of "

@@ -126,6 +126,8 @@ def test_the_best_base_is_found_for_less_than_training_all(files, monkeypatch, c
     assert "Train the reward model from qwen2@instruct" in said
     assert "expected regret" in said
     assert "of 4 device-hours" in said
+    (where,) = (files / "outputs" / "choice" / "runs").glob("qwen2@instruct*s1-*")
+    assert f"It is trained already: {where}" in said.replace("\n", "")
 
 
 def test_what_was_spent_is_what_the_records_say(files, monkeypatch, capsys):
