@@ -23,10 +23,10 @@ from rm_selection.budget_settings import BudgetConfig
 from rm_selection.candidates import Candidate, Lineage, candidates
 from rm_selection.columns import shortened
 from rm_selection.errors import SelectionError
-from rm_selection.next_runs import PROBE, Market, Prices, Purchase
+from rm_selection.next_runs import PROBE, STOPS, Market, Prices, Purchase
 from rm_selection.prices import corrected, priced
 from rm_selection.selection import Constraints
-from rm_selection.standing import refuse_others, standing
+from rm_selection.standing import Standing, refuse_others, standing
 
 Array = NDArray[np.float64]
 LEAST = 1e-3  # points; what is expected to save less is no reason to train anything
@@ -51,8 +51,8 @@ class Choice:
     """How a choice stands. candidates: n that are left. known: (n, K) figures. hours: device-hours spent so far.
 
     timed: PROBE, SCORE or both: of what the hours are known in this study.
-    belief, prices: of the candidates. failed: why, by the name of a candidate that is left no longer. unprobed: why it
-    has no probe and will get none, by name.
+    belief, prices: of the candidates. failed: why, by the name of a candidate that is left no longer. without: why it
+    will not get a probe or a further seed, by name and figure.
     purchases: made so far. ended: why no more is bought; empty while more is.
     """
 
@@ -63,7 +63,7 @@ class Choice:
     prices: Prices
     timed: frozenset[str]
     failed: dict[str, str]
-    unprobed: dict[str, str]
+    without: dict[tuple[str, str], str]
     purchases: tuple[Bought, ...] = ()
     ended: str = ""
 
@@ -95,7 +95,7 @@ class Plan:
         calibration, public = reference.expected(settings.objective.name)
         self.calibration = calibration if settings.probe else calibration.without(PROBE)
         self.public = np.array([public.get(one.repo, np.nan) for one in self.offer.candidates])
-        self.lost: dict[str, dict[str, str]] = {PROBE: {}, SCORE: {}}  # by kind, whose purchase left no record and why
+        self.lost = Standing(np.empty((0, 0)), 0.0)  # failed and without, of purchases that left no record
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Plan:
         """
         now = standing(self.settings, self.offer.candidates, self.figures)
         now.known[:, self.figures.index(reference.PUBLIC)] = self.public
-        failed, unprobed = self.lost[SCORE] | now.failed, self.lost[PROBE] | now.unprobed
+        failed, without = self.lost.failed | now.failed, self.lost.without | now.without
         kept = [i for i, one in enumerate(self.offer.candidates) if one.name not in failed]
         if not kept:
             name, reason = next(iter(failed.items()))
@@ -119,7 +119,7 @@ class Plan:
         known = now.known[kept]
         chosen = [self.offer.candidates[i] for i in kept]
         timed = frozenset([PROBE] * bool(now.took.probed) + [SCORE] * bool(now.took.trained))
-        return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, timed, failed, unprobed)
+        return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, timed, failed, without)
 
     def after(self, bought: Bought, error: bool) -> Choice:
         """How it stands after a purchase; who has neither its figure nor a failure to show is not tried for ever.
@@ -129,17 +129,25 @@ class Plan:
         """
         choice, column = self.stand(), self.figures.index(bought.figure)
         there = {one.name: row[column] for one, row in zip(choice.candidates, choice.known, strict=True)}
-        kind, told = (PROBE, choice.unprobed) if bought.figure == PROBE else (SCORE, choice.failed)
-        lost = [name for name in bought.names if np.isnan(there.get(name, 0.0)) and name not in told]
+        lost = [
+            name
+            for name in bought.names
+            if np.isnan(there.get(name, 0.0)) and (name, bought.figure) not in choice.without
+        ]
         if error and len(lost) == len(bought.names):
-            raise SelectionError("the last command was refused, and says why; mend that, and the same line goes on")
-        self.lost[kind] |= dict.fromkeys(lost, "its command left no record; what it printed says why")
+            raise SelectionError("the last command failed, and says why; mend that, and the same line goes on")
+        why = "its command left no record; what it printed says why"
+        if bought.figure in STOPS:
+            self.lost.failed |= dict.fromkeys(lost, why)
+        else:
+            self.lost.without |= {(name, bought.figure): why for name in lost}
         return self.stand() if lost else choice
 
     def next(self, choice: Choice) -> Purchase | str:
         """The next purchase, or why there is none."""
-        unprobed = [i for i, one in enumerate(choice.candidates) if one.name in choice.unprobed]
-        market = Market(choice.belief, self.figures, choice.known, choice.prices, self.settings.seed, unprobed)
+        places = {one.name: i for i, one in enumerate(choice.candidates)}
+        without = {(places[name], figure) for name, figure in choice.without if name in places}
+        market = Market(choice.belief, self.figures, choice.known, choice.prices, self.settings.seed, without)
         left, worth = self.settings.budget_gpu_hours - choice.hours, self.settings.worth
         found = market.next(left)
         if found is not None and found.gain >= LEAST and found.worth >= worth:

@@ -37,7 +37,7 @@ class Commands:
             console.line(f"$ {shlex.join(words)}")
             done = subprocess.run([sys.executable, *words[1:]], check=False, env=os.environ | {"PYTHONUNBUFFERED": "1"})
             codes.append(done.returncode)
-        return 2 in codes  # as of every command of ours; others are those of a process that was killed
+        return any(code in (1, 2) for code in codes)  # as of our commands; others are of one that was killed
 
     def commands(self, bought: Purchase, choice: Choice) -> list[list[str]]:
         """Its commands, word by word: one for each stage among its candidates."""

@@ -68,7 +68,10 @@ def sentences(plan: Plan, choice: Choice, table: pd.DataFrame) -> list[str]:
         f"Ended because {choice.ended}.",
         *plan.offer.too_large,
         *(f"{name} is left out: {reason}" for name, reason in choice.failed.items()),
-        *(f"{name} could not be probed, and is judged without: {why}" for name, why in choice.unprobed.items()),
+        *(
+            f"{name} is judged without {'its probe' if figure == PROBE else 'a further seed'}: {why}"
+            for (name, figure), why in choice.without.items()
+        ),
     ]
     return [sentence for sentence in said if sentence]
 
@@ -98,7 +101,7 @@ def _on_ties(first: str, tied: list[str]) -> str:
 
 def _on_hours(plan: Plan, choice: Choice) -> str:
     everything = float((choice.prices.training[SCORE] + choice.prices.scoring).sum())
-    part = choice.hours / everything - 1
+    part = choice.hours / max(everything, 1e-12) - 1
     saved = f"{abs(part):.0%} {'less' if part < 0 else 'more'} than"
     spent = f"{'Would spend' if plan.settings.dry_run else 'Spent'} {choice.hours:.3g}"
     return (

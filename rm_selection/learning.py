@@ -66,7 +66,7 @@ def learn(
         load: a fresh model, the same each time.
         data: what it learns from.
         protocol: all but the rate.
-        search: the rates, of which the earliest of equally good ones wins, and when they are compared.
+        search: the rates, and when they are compared. Of equally good ones the first wins, in a climb the middle one.
         folder: where the training keeps its state; only the log of the best is left, as <folder>/log.jsonl.
         on_log: hears every line of the log, with its rate.
         resume: go on with what is there.
@@ -96,8 +96,8 @@ def climb(
     Args:
         ranked: trains some rates to a share of the steps, and gives them back with the best first.
         rates: one or more, in any order.
-        shares: of the steps, where rates are compared, ascending: at the first it climbs, at the second one of the
-            three near the peak is left, and the last one is the end.
+        shares: of the steps, where rates are compared, ascending: at the first it climbs, at the second it
+            drops the worst of the three near the peak, and the last one is the end.
     """
     order, (first, *later) = sorted(set(rates)), shares
     at, best = -1, len(order) // 2

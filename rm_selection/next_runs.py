@@ -121,7 +121,7 @@ class Market:
         known: (n, K), NaN where not known.
         prices: of each candidate.
         seed: of the draws.
-        unprobed: candidates that no probe can be bought of.
+        without: candidates and their figures that cannot be bought, a probe or a further seed.
     """
 
     def __init__(
@@ -131,13 +131,13 @@ class Market:
         known: Array,
         prices: Prices,
         seed: int = 0,
-        unprobed: Collection[int] = (),
+        without: Collection[tuple[int, str]] = (),
     ) -> None:
-        self.unprobed = set(unprobed)
+        self.without = set(without)
         self.belief, self.figures, self.prices = belief, tuple(figures), prices
         self.there = [{name for name, value in zip(figures, row, strict=True) if not np.isnan(value)} for row in known]
         self.order = np.argsort(-belief.mean, kind="stable").tolist()
-        self.whole = [self._whole(there) for there in self.there]  # of each candidate, the figure of its next training
+        self.whole = [self._whole(i) for i in range(len(self.there))]  # the figure of its next training
         self.columns = [i * len(self.figures) + self.figures.index(name or SCORE) for i, name in enumerate(self.whole)]
         rng, width = np.random.default_rng(seed), len(known)
         self.outer, self.inner = _antithetic(rng, OUTER, width), _antithetic(rng, INNER, LEADERS)
@@ -222,7 +222,7 @@ class Market:
     def _purchases(self) -> Iterator[Purchase]:
         """The probe of all that are not probed, and each stop of the most promising."""
         if PROBE in self.figures:
-            left = [i for i, there in enumerate(self.there) if PROBE not in there and i not in self.unprobed]
+            left = [i for i, there in enumerate(self.there) if PROBE not in there and (i, PROBE) not in self.without]
             if left:
                 yield Purchase(tuple(left), PROBE, float(self.prices.probe[left].sum()))
         for stop in (name for name in self.figures if name in STOPS and name != SCORE):
@@ -231,10 +231,12 @@ class Market:
                 hours = sum(self.prices.step(i, self._reached(i), stop) for i in ahead[:count])
                 yield Purchase(tuple(ahead[:count]), stop, hours)
 
-    def _whole(self, there: set[str]) -> str:
-        """The next figure that takes a whole training; "" where there is none."""
+    def _whole(self, i: int) -> str:
+        """The next figure that takes a whole training of candidate i; "" where there is none."""
+        there = self.there[i]
         scores = (name for name in self.figures if name.partition("_")[0] == SCORE and name not in there)
-        return next(scores, "")
+        found = next(scores, "")
+        return "" if (i, found) in self.without else found
 
     def _price(self, i: int) -> float:
         """Of candidate i's next whole training; infinite where there is none."""

@@ -36,7 +36,7 @@ def _kinds(plan: Plan) -> Table:
         left = [one for one in cells if one.cell.state != DONE]
         states = [sum(one.cell.state == state for one in cells) for state in (DONE, FAILED)]
         trainings = sum(one.trainings for one in left)
-        shown = f"{trainings:.0f}" if trainings else ""
+        shown = f"{trainings:.3g}" if trainings else ""
         row = [len(cells), *states, len(left), shown, _hours(left), _largest(left)]
         table.add_row(Text(command), Text(what), *map(str, row))
     return table

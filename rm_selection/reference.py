@@ -1,4 +1,4 @@
-"""What figures cheaper than a training are worth: learnt from ten small worlds, and from the published study.
+"""What figures cheaper than a training are worth: learnt from eleven small worlds, and from the published study.
 
 The small worlds (data/small_worlds.csv, made by experiments/selection) tell of benchmarks, probes and trainings stopped
 early, each seen beside trainings run to the end; the study's forty models tell of predictions from public figures. Both

@@ -39,13 +39,14 @@ class Took:
 class Standing:
     """known: (n, K) figures, NaN where there is none. hours: device-hours of trainings and probes so far.
 
-    failed: why, by the name of a candidate. unprobed: why its probe failed, likewise. took: of what the figures cost.
+    failed: why, by the name of a candidate whose first training failed. without: why a probe or a further seed failed,
+    by the name and the figure. took: of what the figures cost.
     """
 
     known: Array
     hours: float
     failed: dict[str, str] = field(default_factory=dict)
-    unprobed: dict[str, str] = field(default_factory=dict)
+    without: dict[tuple[str, str], str] = field(default_factory=dict)
     took: Took = field(default_factory=Took)
 
 
@@ -84,15 +85,18 @@ def _trained(settings: BudgetConfig, one: Candidate, i: int, found: Standing) ->
         record = runs.read_record(folder(settings, one, seed))
         if record is None:
             break
+        figure = SCORE if seed == 0 else f"{SCORE}_{seed + 1}"
         if seed == 0:
             values |= _parts(settings, record)
         if record["status"] == "finished":
-            values[SCORE if seed == 0 else f"{SCORE}_{seed + 1}"] = _score(settings, record["scores"])
+            values[figure] = _score(settings, record["scores"])
             found.took.trained.append((i, SCORE, _device_hours(record)))
         elif record["status"] == "partial" and values:
             found.took.trained.append((i, max(values, key=STOPS.__getitem__), _device_hours(record)))
-        elif record["status"] != "partial":
+        elif _failed(record) and seed == 0:
             found.failed[one.name] = _why(record)
+        elif _failed(record):
+            found.without[one.name, figure] = _why(record)
     return values
 
 
@@ -129,9 +133,14 @@ def _measured(features: Mapping[tuple[str, str], Record], one: Candidate, i: int
             values[kind] = float(record["values"][name])
         if kind == PROBE and record["status"] == "finished":
             found.took.probed.append((i, _device_hours(record)))
-        elif kind == PROBE:
-            found.unprobed[one.name] = _why(record)
+        elif kind == PROBE and _failed(record):
+            found.without[one.name, PROBE] = _why(record)
     return values
+
+
+def _failed(record: Record) -> bool:
+    """Whether there is no use in trying again: neither stopped on purpose nor by Ctrl-C."""
+    return record["status"] == "failed" and record.get("kind") != "interrupted"
 
 
 def _why(record: Record) -> str:

@@ -195,8 +195,50 @@ def test_what_cannot_be_probed_is_judged_without(files, monkeypatch, capsys):
     assert call(*words(files, "budget_gpu_hours=6")) == 0
     assert set(table(files)["model"]) == {f"{base}@instruct" for base in TRUTH}
     said = " ".join(capsys.readouterr().out.split())
-    assert "phi3-mini@instruct could not be probed, and is judged without: it has no template" in said
+    assert "phi3-mini@instruct is judged without its probe: it has no template" in said
     assert sum("measure" in line[2] and "phi3-mini" in " ".join(line) for line in played.ran) == 1
+
+
+def test_what_ctrl_c_stopped_is_gone_on_with(files, monkeypatch, capsys):
+    played = Played(monkeypatch)
+    settings = []
+    whole = played.train
+
+    def train(base: str, stage: str, seed: int, until: float) -> None:
+        settings.append((base, seed))
+        whole(base, stage, seed, until)
+
+    monkeypatch.setattr(played, "train", train)
+    stopped = {"status": "failed", "kind": "interrupted", "reason": "interrupted"}
+    assert call(*words(files, "budget_gpu_hours=2")) == 0
+    first = settings[0][0]
+    for kind in ("runs", "features"):
+        for folder in (files / "outputs" / "choice" / kind).glob(f"{first}@*"):
+            runs.write_record(folder, runs.read_record(folder) | stopped)
+    capsys.readouterr()
+    assert call(*words(files, "budget_gpu_hours=8")) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{first}@instruct" in set(table(files)["model"])
+    assert "left out" not in said
+    assert "judged without" not in said
+
+
+def test_a_further_seed_that_fails_costs_no_candidate(files, monkeypatch, capsys):
+    played = Played(monkeypatch)
+    whole = played.train
+
+    def train(base: str, stage: str, seed: int, until: float) -> None:
+        played.fails = TRUTH if seed > 1 else ()
+        whole(base, stage, seed, until)
+
+    monkeypatch.setattr(played, "train", train)
+    assert call(*words(files, "budget_gpu_hours=40")) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert len(table(files)) == len(TRUTH)
+    assert "@instruct is judged without a further seed: it needs more memory" in said
+    tried = [line for line in played.ran if "seed=2" in line]
+    assert tried
+    assert len(tried) == len({line[4] for line in tried})
 
 
 def test_a_command_that_is_refused_ends_the_plan_and_costs_no_candidate(files, monkeypatch, capsys):
@@ -210,7 +252,7 @@ def test_a_command_that_is_refused_ends_the_plan_and_costs_no_candidate(files, m
     assert call(*words(files, "budget_gpu_hours=3")) == 2
     assert len(ran) == 1
     said = capsys.readouterr().err
-    assert "the last command was refused, and says why; mend that, and the same line goes on" in said
+    assert "the last command failed, and says why; mend that, and the same line goes on" in said
 
 
 def test_an_error_of_a_command_is_told(files, monkeypatch, capsys):
