@@ -26,7 +26,7 @@ from rm_selection.errors import SelectionError
 from rm_selection.next_runs import PROBE, STOPS, Market, Prices, Purchase
 from rm_selection.prices import corrected, priced
 from rm_selection.selection import Constraints
-from rm_selection.standing import Standing, refuse_others, standing
+from rm_selection.standing import refuse_others, standing
 
 Array = NDArray[np.float64]
 LEAST = 1e-3  # points; what is expected to save less is no reason to train anything
@@ -95,7 +95,9 @@ class Plan:
         calibration, public = reference.expected(settings.objective.name)
         self.calibration = calibration if settings.probe else calibration.without(PROBE)
         self.public = np.array([public.get(one.repo, np.nan) for one in self.offer.candidates])
-        self.lost = Standing(np.empty((0, 0)), 0.0)  # failed and without, of purchases that left no record
+        # Of purchases that left no record, as in Standing.
+        self.failed: dict[str, str] = {}
+        self.without: dict[tuple[str, str], str] = {}
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -110,7 +112,7 @@ class Plan:
         """
         now = standing(self.settings, self.offer.candidates, self.figures)
         now.known[:, self.figures.index(reference.PUBLIC)] = self.public
-        failed, without = self.lost.failed | now.failed, self.lost.without | now.without
+        failed, without = self.failed | now.failed, self.without | now.without
         kept = [i for i, one in enumerate(self.offer.candidates) if one.name not in failed]
         if not kept:
             name, reason = next(iter(failed.items()))
@@ -138,9 +140,9 @@ class Plan:
             raise SelectionError("the last command failed, and says why; mend that, and the same line goes on")
         why = "its command left no record; what it printed says why"
         if bought.figure in STOPS:
-            self.lost.failed |= dict.fromkeys(lost, why)
+            self.failed |= dict.fromkeys(lost, why)
         else:
-            self.lost.without |= {(name, bought.figure): why for name in lost}
+            self.without |= {(name, bought.figure): why for name in lost}
         return self.stand() if lost else choice
 
     def next(self, choice: Choice) -> Purchase | str:

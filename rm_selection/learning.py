@@ -125,7 +125,7 @@ class _Trials:
         self.load, self.data, self.protocol, self.folder = load, data, protocol, folder
         self.on_log, self.resume = on_log, resume
         self.told: dict[float, dict[str, Any]] = {}
-        self._shares: dict[float, float] = {}
+        self._steps = 0  # of a whole training
         self._last: tuple[float, Trained] | None = None
 
     def ranked(self, rates: Sequence[float], share: float) -> list[float]:
@@ -140,7 +140,7 @@ class _Trials:
 
     def _value(self, rate: float, share: float) -> float:
         """More is better. What a killed search had trained beyond the share does not count: it would go elsewhere."""
-        if self._shares.get(rate, 0.0) < share:
+        if rate not in self.told or self.told[rate]["evaluations"][-1]["step"] < share * self._steps:
             self._train(rate, share)
         name, done = self.told[rate]["metric"], self.told[rate]["evaluations"]
         by_then = next(i for i, one in enumerate(done, 1) if one["step"] >= share * self._steps)
@@ -156,7 +156,7 @@ class _Trials:
         train = bradley_terry.train if isinstance(self.data.train[0], Pair) else multi_attribute.train
         trained = train(self.load(), self.data.train, self.data.validation, protocol, run)
         self.told[rate] = {"rate": rate, **_told(trained)}
-        self._last, self._steps, self._shares[rate] = (rate, trained), trained.steps, share
+        self._last, self._steps = (rate, trained), trained.steps
         return trained
 
 
