@@ -119,12 +119,13 @@ def _fresh(settings: TrainConfig, checkpoint: Checkpoint, folder: Path, record: 
     from rm_selection.work import Work
 
     started = time.time()
+    checkpoint = replace(checkpoint, revision=commit or checkpoint.revision)
     if not distributed.first():
-        return Work(settings, replace(checkpoint, revision=commit or checkpoint.revision), folder, NoTracker()).learn()
+        return Work(settings, checkpoint, folder, NoTracker()).learn()
     mirror = _mirror(settings, checkpoint, folder, record)
     failed = True
     try:
-        work = Work(settings, replace(checkpoint, revision=commit or checkpoint.revision), folder, mirror)
+        work = Work(settings, checkpoint, folder, mirror, checkpoint.revision or record["inputs"]["checkpoint"])
         gained = _scored(work, record | {"provenance": runs.provenance(settings.seed)})
         gained["cost"]["seconds"] = round(time.time() - started, 3) + _before(record)
         gained |= _finish(work, gained) if settings.until == 1 else _parted(gained, settings.until)

@@ -12,8 +12,8 @@ Every rate has a folder of its own, so that a killed search goes on where it sto
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,15 @@ OnLog = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Data:
-    """Rows to learn from and to pick the checkpoint by; `pairs` choose the merge vector of a regression."""
+    """Rows to learn from and to pick the checkpoint by; `pairs` choose the merge vector of a regression.
+
+    inputs: hashes of these and of the weights, by name: what a killed training goes on with must be the same.
+    """
 
     train: Sequence[Any]
     validation: Sequence[Any]
     pairs: Sequence[Pair] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,8 @@ class _Trials:
         self._last = None  # two models at a time may not fit the device
         protocol = replace(self.protocol, learning_rate=rate)
         resume = self.resume or rate in self.told
-        run = Run(_place(self.folder, rate), lambda line: self.on_log(line | {"rate": rate}), resume, share)
+        place, inputs = _place(self.folder, rate), self.data.inputs
+        run = Run(place, lambda line: self.on_log(line | {"rate": rate}), resume, share, inputs)
         run.folder.mkdir(parents=True, exist_ok=True)
         train = bradley_terry.train if isinstance(self.data.train[0], Pair) else multi_attribute.train
         trained = train(self.load(), self.data.train, self.data.validation, protocol, run)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,12 +76,14 @@ class Run:
     """Where a training run lives: its folder, who hears each line of its log, and whether to go on with it.
 
     share: of its steps to be done by now, 0 to 1; it stops at the first checkpoint from there, and can be gone on with.
+    inputs: hashes of what it is trained from, by name; it goes on with the same ones only.
     """
 
     folder: Path
     on_log: OnLog = lambda _line: None
     resume: bool = False
     share: float = 1.0
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def reached(self, step: int, steps: int) -> bool:
         """Whether as many of the steps are done as shall be."""

@@ -122,11 +122,11 @@ def fit(
     Raises:
         NonFiniteLossError: the loss or a gradient is no number.
         OutOfMemoryError: a step does not fit the device.
-        RunError: resumed with other settings.
+        RunError: resumed with other settings or inputs.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     settings = asdict(protocol) | {"rows": counts["kept"], "precision": rm.precision, "max_length": rm.max_length}
-    settings |= {"processes": distributed.world(), "shares_prompts": rm.shares_prompts}
+    settings |= {"processes": distributed.world(), "shares_prompts": rm.shares_prompts, **run.inputs}
     state = distributed.shared(lambda: _begin(run, settings))
     describe(rm)  # so that each checkpoint is a reward model that loads
     watch = _Watch(rm, run, objective, state or State(0, 0, False, settings, (), 0, 0, 0.0))

@@ -62,7 +62,7 @@ def last_whole(folder: Path, settings: Mapping[str, object]) -> State | None:
 
     Args:
         folder: of the run.
-        settings: JSON values; those the run was begun with.
+        settings: JSON values; those the run was begun with, and hashes of its inputs.
 
     Raises:
         RunError: the run was begun with other settings; the first that differs is named with both values.
@@ -74,10 +74,10 @@ def last_whole(folder: Path, settings: Mapping[str, object]) -> State | None:
         if path not in keep:
             _drop(path)
     if state is not None and state.settings != settings:
-        name = next(key for key in settings if state.settings.get(key) != settings[key])
+        name = next(key for key in settings | state.settings if state.settings.get(key) != settings.get(key))
         raise RunError(
-            f"{folder.name} was begun with {name}={state.settings.get(name)!r}, now it is {settings[name]!r};"
-            " restore it, or start anew with resume=false"
+            f"{folder.name} was begun with {name}={state.settings.get(name)!r}, now it is {settings.get(name)!r};"
+            " restore it, or start anew with training.resume=false"
         )
     return state
 

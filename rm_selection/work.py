@@ -32,14 +32,21 @@ from rm_selection.training_data import merge_source, source
 
 gc.freeze()  # what is imported stays: each training collects garbage twice, 0.2 s to look at all of these for nothing
 
+SHOWN = 12  # digits of a hash that one can compare by eye
 CHECKED = 16  # conversations that the parity and the reload check score
 
 
 class Work:
-    """One cell at work: `learn`, then `score`, then `save`. mirror: hears every line of the training log."""
+    """One cell at work: `learn`, then `score`, then `save`.
 
-    def __init__(self, settings: TrainConfig, checkpoint: Checkpoint, folder: Path, mirror: Tracker) -> None:
+    mirror: hears every line of the training log. weights: commit or hash of the checkpoint.
+    """
+
+    def __init__(
+        self, settings: TrainConfig, checkpoint: Checkpoint, folder: Path, mirror: Tracker, weights: str = ""
+    ) -> None:
         self.settings, self.checkpoint, self.folder, self.mirror = settings, checkpoint, folder, mirror
+        self.weights = weights
         self.device = device(settings.hardware)
         self.apart: str | None = UNSHARED  # why prompts are not shared
         self.model: RewardModel | None = None
@@ -63,7 +70,9 @@ class Work:
         del fresh
         told = {name: _told(read) for name, read in rows.items()}
         self.mirror.used(settings.dataset.name, "dataset", {"name": settings.dataset.name} | told["train"])
-        data = Data(**{name: read.rows for name, read in rows.items()})
+        hashes = {"weights": self.weights} | {f"{name} data": read.sha256 for name, read in rows.items()}
+        inputs = {name: found[:SHOWN] for name, found in hashes.items()}
+        data = Data(**{name: read.rows for name, read in rows.items()}, inputs=inputs)
         state = self.folder / "training"
         search = Search(settings.objective.rates, settings.objective.search, settings.until)
         resume = settings.training.resume

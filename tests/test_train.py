@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import sys
 import time
@@ -21,6 +22,7 @@ from rm_selection import bradley_terry, evaluate, runs, sweeps, train
 from rm_selection.errors import MissingModelError, NonFiniteLossError, OutOfMemoryError
 from rm_selection.reward_model import reload
 from rm_selection.scoring import rewards, score
+from rm_selection.work import Work
 
 QUICK = (
     "training.global_batch=8",
@@ -253,6 +255,30 @@ def test_a_killed_run_ends_with_the_scores_of_one_never_killed(world):
         pd.read_parquet(only(world / "outputs" / study) / "scores.parquet") for study in ("killed", "whole")
     )
     pd.testing.assert_frame_equal(killed, whole, check_exact=True)
+
+
+@pytest.mark.parametrize(("file", "name"), [("train.jsonl", "train data"), ("base/model.safetensors", "weights")])
+def test_a_stopped_run_does_not_go_on_with_other_data_or_weights(world, tmp_path, capsys, monkeypatch, file, name):
+    """Half a training on each would be neither; whoever wants it anew says so."""
+    shutil.copytree(world, tmp_path, dirs_exist_ok=True)
+    line = words(tmp_path, "study=other")
+
+    def stop(self: Work, line: dict[str, float]) -> None:
+        if line["step"] == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Work, "_log", stop)
+        assert call(train, *line) == 130
+    if file == "train.jsonl":
+        write(tmp_path / file, [asdict(pair) for pair in pairs(48, 300)])
+    else:
+        checkpoint(tmp_path / "base", seed=1)
+    capsys.readouterr()
+    assert call(train, *line) == 2
+    assert f"was begun with {name}=" in (told := capsys.readouterr().err)
+    assert "training.resume=false" in told
+    assert call(train, *line, "training.resume=false") == 0
 
 
 def test_an_existing_model_is_scored_into_the_same_record(trained, world):
