@@ -21,7 +21,7 @@ from rm_selection.analysis.belief import Belief, believe
 from rm_selection.analysis.calibration import SCORE
 from rm_selection.budget_settings import BudgetConfig
 from rm_selection.candidates import Candidate, Lineage, candidates
-from rm_selection.columns import shortened
+from rm_selection.columns import amount, shortened
 from rm_selection.errors import SelectionError
 from rm_selection.next_runs import PROBE, STOPS, Market, Prices, Purchase
 from rm_selection.prices import corrected, priced
@@ -160,7 +160,7 @@ class Plan:
         if least.hours > left and choice.hours == 0:
             raise SelectionError(_too_small(self.settings.budget_gpu_hours, least, choice))
         if least.hours > left:
-            return f"{max(left, 0.0):.3g} hours are left, and the cheapest purchase takes {least.hours:.3g}"
+            return f"{amount(max(left, 0.0))} hours are left, and the cheapest purchase takes {amount(least.hours)}"
         saved = found.worth if found is not None else 0.0
         return f"the next hours would save {saved:.2g} points of regret each, less than worth={worth:g}"
 

@@ -12,7 +12,7 @@ from rm_selection.analysis.belief import Belief
 from rm_selection.analysis.calibration import SCORE
 from rm_selection.analysis.measurement import normal_interval
 from rm_selection.budget import Choice, Plan
-from rm_selection.columns import shortened
+from rm_selection.columns import amount, shortened
 from rm_selection.next_runs import PROBE, SEEDS, STOPS
 
 DRAWS = 4000
@@ -66,7 +66,7 @@ def sentences(plan: Plan, choice: Choice, table: pd.DataFrame) -> list[str]:
         _on_ties(first["model"], tied),
         _on_hours(plan, choice),
         f"Ended because {choice.ended}.",
-        *plan.offer.too_large,
+        plan.offer.too_large,
         *(f"{name} is left out: {reason}" for name, reason in choice.failed.items()),
         *(
             f"{name} is judged without {'its probe' if figure == PROBE else 'a further seed'}: {why}"
@@ -103,10 +103,10 @@ def _on_hours(plan: Plan, choice: Choice) -> str:
     everything = float((choice.prices.training[SCORE] + choice.prices.scoring).sum())
     part = choice.hours / max(everything, 1e-12) - 1
     saved = f"{abs(part):.0%} {'less' if part < 0 else 'more'} than"
-    spent = f"{'Would spend' if plan.settings.dry_run else 'Spent'} {choice.hours:.3g}"
+    spent = f"{'Would spend' if plan.settings.dry_run else 'Spent'} {amount(choice.hours)}"
     return (
-        f"{spent} of {plan.settings.budget_gpu_hours:g} device-hours, {saved} one training of each of "
-        f"{len(choice.candidates)} candidates ({everything:.3g}; {plan.offer.basis})."
+        f"{spent} of {plan.settings.budget_gpu_hours:,g} device-hours, {saved} one training of each of "
+        f"{len(choice.candidates)} candidates ({amount(everything)}; {plan.offer.basis})."
     )
 
 

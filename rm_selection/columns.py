@@ -51,6 +51,11 @@ def shortened(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def amount(value: float) -> str:
+    """Three figures, and never an exponent from 0.001 on: 0.00232, 86.9, 1,070."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 # A key `table.column` goes before `column`. Any pair <name>_low, <name>_high is the 90% interval of <name>.
 COLUMNS: dict[str, Column] = {
     "model": _text("Model", "the base model as it is named on the Hugging Face Hub"),

@@ -12,7 +12,7 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 from rich.table import Table
 from rich.text import Text
 
-from rm_selection.columns import MISSING, is_missing, shortened
+from rm_selection.columns import MISSING, amount, is_missing, shortened
 
 _OUT = Console(width=None if Console().is_terminal else 120, highlight=False, soft_wrap=False)
 _ERR = Console(stderr=True, highlight=False)
@@ -123,8 +123,8 @@ def plan(purchases: pd.DataFrame, said: Iterable[str]) -> None:
         {
             "step": purchases["step"],
             "figure": purchases["figure"],
-            "hours": hours.map("{:.3g}".format),
-            "in all": hours.cumsum().map("{:.3g}".format),
+            "hours": hours.map(amount),
+            "in all": hours.cumsum().map(amount),
             "saves": purchases["gain"].map("{:.2f}".format),
             "of": [shortened(names.split(), 2) for names in purchases["candidates"]],
         }

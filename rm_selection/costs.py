@@ -20,12 +20,13 @@ import math
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rm_selection import cost_tables
 from rm_selection.cell_states import Cell
+from rm_selection.columns import shortened
 from rm_selection.errors import SelectionError
 from rm_selection.forecast import Known
 from rm_selection.protocol import SHARES
@@ -234,12 +235,22 @@ def check_fits(name: str, cost: Cost, device: Device) -> None:
     Raises:
         SelectionError: what it needs, what there is, and the ways out.
     """
-    if not fits(cost, device):
-        raise SelectionError(
-            f"{name} needs about {cost.memory_gib:.0f} GiB and {device.name} has {device.memory_gib:.0f}; give "
-            "training=lora hardware.precision=bf16_weights, training.gradient_checkpointing=true, a larger device, or "
-            "hardware=fsdp over several"
-        )
+    if told := too_large({name: cost}, device):
+        raise SelectionError(told)
+
+
+def too_large(needs: Mapping[str, Cost], device: Device) -> str:
+    """What of these a device has too little memory for, from the smallest on, with the ways out; "" where all fit."""
+    over = sorted((cost.memory_gib, name) for name, cost in needs.items() if not fits(cost, device))
+    if not over:
+        return ""
+    each = [f"{name} ({gib:.0f} GiB)" for gib, name in over]
+    head, tail = (f"{each[0]} does", "") if len(needs) == 1 else (f"{len(over)} of {len(needs)} do", shortened(each))
+    return (
+        f"{head} not fit {device.name}, which has {device.memory_gib:.0f} GiB and keeps {SPARE:.0%} free"
+        f"{': ' * bool(tail)}{tail}; give training=lora hardware.precision=bf16_weights, "
+        "training.gradient_checkpointing=true, a larger device=, or hardware=fsdp over several"
+    )
 
 
 def fits(cost: Cost, device: Device) -> bool:

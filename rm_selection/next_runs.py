@@ -178,13 +178,12 @@ class Market:
 
     def _first(self, hours: float) -> Purchase | None:
         """The first of the whole trainings that follow, where nothing else is bought before them."""
-        (mean,) = self.nothing.means
-        leaders = self._leaders(mean, self.nothing.reach, self.nothing.prices, hours)
-        if not leaders:
+        paid = [i for i in _order(self.nothing)[0].tolist() if self.nothing.prices[i] <= hours]
+        if not paid:
             return None
         gain, rest = self._saved(self.nothing, hours)
-        price = float(self.nothing.prices[leaders[0]])
-        return Purchase((leaders[0],), self.whole[leaders[0]], price, rest - price, gain)
+        price = float(self.nothing.prices[paid[0]])
+        return Purchase((paid[0],), self.whole[paid[0]], price, rest - price, gain)
 
     def _foreseen(self, bought: Purchase) -> Foreseen:
         index = [i * len(self.figures) + self.figures.index(bought.figure) for i in bought.candidates]
@@ -198,26 +197,16 @@ class Market:
 
     def _saved(self, each: Foreseen, hours: float) -> tuple[float, float]:
         """Points that are expected to be saved once the rest is spent on who leads then, and what is spent of it."""
-        total, rest, reach = 0.0, 0.0, each.reach
-        for mean in each.means:
-            leaders = self._leaders(mean, reach, each.prices, hours)
-            total += rise(each.later, mean, leaders, self.inner)
-            rest = max(rest, float(each.prices[leaders].sum()))
+        alike: dict[bytes, list[int]] = {}  # draws by who leads in them, for these are worked out together
+        leaders = _leaders(each, hours)
+        for draw, row in enumerate(leaders):
+            alike.setdefault(row.tobytes(), []).append(draw)
+        total, rest = 0.0, 0.0
+        for draws in alike.values():
+            chosen = np.flatnonzero(leaders[draws[0]]).tolist()
+            total += float(rise(each.later, each.means[draws], chosen, self.inner).sum())
+            rest = max(rest, float(each.prices[chosen].sum()))
         return total / len(each.means) - float(self.belief.mean.max()), rest
-
-    def _leaders(self, mean: Array, reach: Array, prices: Array, hours: float) -> list[int]:
-        """Candidates that the rest of the budget goes to: first those whose training may change who leads, an hour.
-
-        By expected scores alone it would go into further seeds of the leader, and never find out who is better.
-        """
-        chosen: list[int] = []
-        for i in np.argsort(-_changes(mean, reach) / np.maximum(prices, TINY), kind="stable").tolist():
-            if prices[i] <= hours:
-                chosen.append(i)
-                hours -= float(prices[i])
-                if len(chosen) == LEADERS:
-                    break
-        return chosen
 
     def _purchases(self) -> Iterator[Purchase]:
         """The probe of all that are not probed, and each stop of the most promising."""
@@ -248,13 +237,34 @@ class Market:
         return max((name for name in self.there[i] if name in STOPS), key=STOPS.__getitem__, default="")
 
 
-def _changes(mean: Array, reach: Array) -> Array:
-    """(n,) points by which the best expected score rises once one candidate's moves by `reach` times a normal number.
+def _leaders(each: Foreseen, hours: float) -> NDArray[np.bool_]:
+    """(draws, n) whether a candidate is among those that the rest of the budget goes to."""
+    draws = np.arange(len(each.means))
+    chosen, left = np.zeros(each.means.shape, dtype=bool), np.full(len(draws), hours)
+    for column in _order(each).T:
+        price = each.prices[column]
+        taken = (price <= left) & (chosen.sum(axis=1) < LEADERS)
+        chosen[draws, column] = taken
+        left -= np.where(taken, price, 0.0)
+    return chosen
+
+
+def _order(each: Foreseen) -> NDArray[np.intp]:
+    """(draws, n) candidates, first those whose next training may change who leads, an hour.
+
+    By expected scores alone it would go into further seeds of the leader, and never find out who is better.
+    """
+    return np.argsort(-_changes(each.means, each.reach) / np.maximum(each.prices, TINY), axis=1, kind="stable")
+
+
+def _changes(means: Array, reach: Array) -> Array:
+    """(draws, n) points by which the best expected score rises once that of one moves by `reach` times a normal number.
 
     s (phi(x) - x Phi(-x)) with x = |distance from the best other| / s.
     """
-    first, second = np.partition(mean, -2)[[-1, -2]] if len(mean) > 1 else (mean[0], mean[0])
-    apart = np.abs(mean - np.where(mean == first, second, first))
+    ranked = np.sort(means, axis=1)
+    first, second = ranked[:, -1:], ranked[:, -2:][:, :1]
+    apart = np.abs(means - np.where(means == first, second, first))
     spread = np.maximum(np.abs(reach), TINY)
     return np.asarray(spread * np.interp(apart / spread, _GRID, _LOSS, right=0.0))
 

@@ -9,8 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rm_selection.cell_states import DONE, FAILED
-from rm_selection.columns import shortened
-from rm_selection.costs import SPARE, Cost, fits
+from rm_selection.costs import SPARE, Cost, too_large
 from rm_selection.errors import StudyError
 from rm_selection.planned import Plan, Planned, by_kind
 
@@ -74,12 +73,8 @@ def _memory(plan: Plan, left: Sequence[Planned]) -> Iterator[str]:
         f"most memory: {largest}, {needed[largest].memory_gib:.0f} GiB; {device.name} has {device.memory_gib:.0f}, of "
         f"which {SPARE:.0%} is left free"
     )
-    short = [name for name, cost in needed.items() if not fits(cost, device)]
-    if short:
-        yield (
-            f"warning: {len(short)} of {len(needed)} checkpoints do not fit: {shortened(short, _LISTED)}; give "
-            "training=lora hardware.precision=bf16_weights, training.gradient_checkpointing=true or a larger device"
-        )
+    if large := too_large(needed, device):
+        yield f"warning: {large}"
 
 
 def check_finished(plan: Plan) -> None:

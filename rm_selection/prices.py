@@ -13,7 +13,6 @@ from rm_selection import costs, loads
 from rm_selection.budget_settings import BudgetConfig
 from rm_selection.candidates import Candidate
 from rm_selection.costs import Cost, Device, Load
-from rm_selection.errors import SelectionError
 from rm_selection.next_runs import STOPS, Prices
 from rm_selection.standing import Took
 
@@ -22,11 +21,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Priced:
-    """Candidates that fit the device, with their prices; too_large: those that do not, each with its reason."""
+    """Candidates that fit the device, with their prices; too_large: of those that do not, a sentence or ""."""
 
     candidates: list[Candidate]
     prices: Prices
-    too_large: list[str]
+    too_large: str
     basis: str
 
 
@@ -44,18 +43,9 @@ def priced(settings: BudgetConfig, chosen: Sequence[Candidate]) -> Priced:
     if not fitting:
         least = min(range(len(needs)), key=lambda i: needs[i].memory_gib)
         costs.check_fits(chosen[least].name, needs[least], device)  # raises, with the ways out
-    large = [_too_large(one.name, cost, device) for one, cost in zip(chosen, needs, strict=True)]
+    large = costs.too_large({one.name: cost for one, cost in zip(chosen, needs, strict=True)}, device)
     left = [chosen[i] for i in fitting]
-    told = [sentence for sentence in large if sentence]
-    return Priced(left, _prices(left, load, device), told, needs[fitting[0]].basis)
-
-
-def _too_large(name: str, cost: Cost, device: Device) -> str:
-    try:
-        costs.check_fits(name, cost, device)
-    except SelectionError as error:
-        return f"Left out: {error}."
-    return ""
+    return Priced(left, _prices(left, load, device), f"Left out: {large}." if large else "", needs[fitting[0]].basis)
 
 
 def _shape(one: Candidate) -> costs.Shape:

@@ -74,7 +74,7 @@ def last_whole(folder: Path, settings: Mapping[str, object]) -> State | None:
         if path not in keep:
             _drop(path)
     if state is not None and state.settings != settings:
-        name = next(key for key in settings | state.settings if state.settings.get(key) != settings.get(key))
+        name = next(key for key in (*settings, *state.settings) if state.settings.get(key) != settings.get(key))
         raise RunError(
             f"{folder.name} was begun with {name}={state.settings.get(name)!r}, now it is {settings.get(name)!r};"
             " restore it, or start anew with training.resume=false"

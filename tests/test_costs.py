@@ -72,8 +72,14 @@ def test_what_does_not_fit_is_refused_with_the_ways_out():
     """18 bytes a weight are 134.6 GiB; 4,096 tokens of 60 x width x layers, 9.07 MB each, are 34.6."""
     device = named("a6000")
     cost = costs.training(costs.shape(8.03), LOAD, device)
-    with pytest.raises(SelectionError, match=r"llama3 needs about 169 GiB and a6000 has 48; give training=lora .*fsdp"):
+    said = r"llama3 \(169 GiB\) does not fit a6000, which has 48 GiB .* give training=lora .*fsdp"
+    with pytest.raises(SelectionError, match=said):
         costs.check_fits("llama3", cost, device)
+    small, other = costs.training(costs.shape(0.1), LOAD, device), replace(cost, memory_gib=99)
+    told = costs.too_large({"llama3": cost, "small": small, "other": other}, device)
+    assert told.startswith("2 of 3 do not fit a6000, which has 48 GiB")
+    assert "other (99 GiB), llama3 (169 GiB); give" in told, "the one that comes nearest first"
+    assert costs.too_large({"small": small}, device) == ""
     adapters = replace(LOAD, lora_rank=16, checkpointing=True, precision="bf16_weights")
     costs.check_fits("llama3", costs.training(costs.shape(8.03), adapters, device), device)
     costs.check_fits("llama3", cost, replace(device, memory_gib=None))

@@ -100,21 +100,21 @@ def foreseen(belief: Belief, measured: Sequence[int]) -> tuple[Array, Belief]:
     return moves, Belief(belief.mean, belief.cov - moves.T @ moves, cross, figures, belief.expected)
 
 
-def rise(belief: Belief, mean: Array, measured: Sequence[int], normal: Array) -> float:
-    """What the best expected score is expected to be once these figures are measured together.
+def rise(belief: Belief, means: Array, measured: Sequence[int], normal: Array) -> Array:
+    """(rows,) what the best expected score is expected to be once these figures are measured together.
 
     The difference from the best now is the knowledge gradient (Frazier, Powell and Dayanik 2009,
     doi 10.1287/ijoc.1080.0314): the drop of expected regret.
 
     Args:
         belief: its covariances count.
-        mean: (n,) expected scores from which it starts.
+        means: (rows, n) expected scores from which it starts, each row by itself.
         measured: a figures; may be none.
         normal: (draws, at least a) standard normal numbers, for the values that the figures may take.
     """
     index = list(measured)
     if not index:
-        return float(mean.max())
+        return np.asarray(means.max(axis=1))
     variance = belief.figures[np.ix_(index, index)] + TINY * np.eye(len(index))
     moves = np.linalg.solve(np.linalg.cholesky(variance), belief.cross[:, index].T)
-    return float((mean + normal[:, : len(index)] @ moves).max(axis=1).mean())
+    return np.asarray((means[:, None] + normal[:, : len(index)] @ moves).max(axis=2).mean(axis=1))
