@@ -29,6 +29,7 @@ from rm_selection.selection import Constraints
 from rm_selection.standing import refuse_others, standing
 
 Array = NDArray[np.float64]
+_NO_RECORD = "its command left no record; what it printed says why"
 LEAST = 1e-3  # points; what is expected to save less is no reason to train anything
 
 
@@ -52,7 +53,7 @@ class Choice:
 
     timed: PROBE, SCORE or both: of what the hours are known in this study.
     belief, prices: of the candidates. failed: why, by the name of a candidate that is left no longer. without: why it
-    will not get a probe or a further seed, by name and figure.
+    will not get a probe or a further seed, by name and figure. mended: why one that is tried again is not there yet.
     purchases: made so far. ended: why no more is bought; empty while more is.
     """
 
@@ -64,6 +65,7 @@ class Choice:
     timed: frozenset[str]
     failed: dict[str, str]
     without: dict[tuple[str, str], str]
+    mended: dict[tuple[str, str], str]
     purchases: tuple[Bought, ...] = ()
     ended: str = ""
 
@@ -121,28 +123,31 @@ class Plan:
         known = now.known[kept]
         chosen = [self.offer.candidates[i] for i in kept]
         timed = frozenset([PROBE] * bool(now.took.probed) + [SCORE] * bool(now.took.trained))
-        return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, timed, failed, without)
+        belief = believe(self.calibration, known)
+        return Choice(chosen, known, now.hours, belief, prices, timed, failed, without, now.mended)
 
     def after(self, bought: Bought, error: bool) -> Choice:
         """How it stands after a purchase; who has neither its figure nor a failure to show is not tried for ever.
 
         Raises:
-            SelectionError: it ended with an error and nobody has either, so its settings are at fault.
+            SelectionError: it ended with an error and nobody has either, so its settings or its data are at fault.
         """
         choice, column = self.stand(), self.figures.index(bought.figure)
+        which = SCORE if bought.figure in STOPS else bought.figure
         there = {one.name: row[column] for one, row in zip(choice.candidates, choice.known, strict=True)}
         lost = [
             name
             for name in bought.names
             if np.isnan(there.get(name, 0.0)) and (name, bought.figure) not in choice.without
         ]
-        if error and len(lost) == len(bought.names):
-            raise SelectionError("the last command failed, and says why; mend that, and the same line goes on")
-        why = "its command left no record; what it printed says why"
+        if error and lost and len(lost) == len(bought.names):
+            told = f"{lost[0]}: {choice.mended[lost[0], which]}" if (lost[0], which) in choice.mended else "it says why"
+            raise SelectionError(f"the last command failed, {told}; mend that, and the same line goes on")
+        why = {name: choice.mended.get((name, which), _NO_RECORD) for name in lost}
         if bought.figure in STOPS:
-            self.failed |= dict.fromkeys(lost, why)
+            self.failed |= why
         else:
-            self.without |= {(name, bought.figure): why for name in lost}
+            self.without |= {(name, bought.figure): reason for name, reason in why.items()}
         return self.stand() if lost else choice
 
     def next(self, choice: Choice) -> Purchase | str:

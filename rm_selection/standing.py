@@ -25,6 +25,7 @@ from rm_selection.runs import Record
 
 Array = NDArray[np.float64]
 BENCHMARKS = "benchmarks"  # the mean of the benchmarks that the study measured
+MENDED = ("interrupted", "settings", "bad data")  # kinds of failure that say nothing of a candidate, and can be mended
 
 
 @dataclass
@@ -40,13 +41,15 @@ class Standing:
     """known: (n, K) figures, NaN where there is none. hours: device-hours of trainings and probes so far.
 
     failed: why, by the name of a candidate whose first training failed. without: why a probe or a further seed failed,
-    by the name and the figure. took: of what the figures cost.
+    by the name and the figure. mended: likewise, why one is missing that is to be tried again, SCORE for every stop.
+    took: of what the figures cost.
     """
 
     known: Array
     hours: float
     failed: dict[str, str] = field(default_factory=dict)
     without: dict[tuple[str, str], str] = field(default_factory=dict)
+    mended: dict[tuple[str, str], str] = field(default_factory=dict)
     took: Took = field(default_factory=Took)
 
 
@@ -93,9 +96,11 @@ def _trained(settings: BudgetConfig, one: Candidate, i: int, found: Standing) ->
             found.took.trained.append((i, SCORE, _device_hours(record)))
         elif record["status"] == "partial" and values:
             found.took.trained.append((i, max(values, key=STOPS.__getitem__), _device_hours(record)))
-        elif _failed(record) and seed == 0:
+        elif record["status"] == "failed" and record.get("kind") in MENDED:
+            found.mended[one.name, figure] = _why(record)
+        elif record["status"] == "failed" and seed == 0:
             found.failed[one.name] = _why(record)
-        elif _failed(record):
+        elif record["status"] == "failed":
             found.without[one.name, figure] = _why(record)
     return values
 
@@ -133,14 +138,10 @@ def _measured(features: Mapping[tuple[str, str], Record], one: Candidate, i: int
             values[kind] = float(record["values"][name])
         if kind == PROBE and record["status"] == "finished":
             found.took.probed.append((i, _device_hours(record)))
-        elif kind == PROBE and _failed(record):
-            found.without[one.name, PROBE] = _why(record)
+        elif kind == PROBE and record["status"] == "failed":
+            why = found.mended if record.get("kind") in MENDED else found.without
+            why[one.name, PROBE] = _why(record)
     return values
-
-
-def _failed(record: Record) -> bool:
-    """Whether there is no use in trying again: neither stopped on purpose nor by Ctrl-C."""
-    return record["status"] == "failed" and record.get("kind") != "interrupted"
 
 
 def _why(record: Record) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -252,7 +253,29 @@ def test_a_command_that_is_refused_ends_the_plan_and_costs_no_candidate(files, m
     assert call(*words(files, "budget_gpu_hours=3")) == 2
     assert len(ran) == 1
     said = capsys.readouterr().err
-    assert "the last command failed, and says why; mend that, and the same line goes on" in said
+    assert "the last command failed, it says why; mend that, and the same line goes on" in said
+
+
+def test_what_is_wrong_with_the_data_ends_the_plan_and_once_mended_is_tried_again(files, monkeypatch, capsys):
+    played = Played(monkeypatch)
+    whole = played.train
+    wrong = {"status": "failed", "kind": "bad data", "reason": "test.jsonl:3 is no JSON"}
+
+    def train(base: str, stage: str, seed: int, until: float) -> None:
+        whole(base, stage, seed, until)
+        for folder in (played.settings.folder / "runs").glob(f"{base}@*"):
+            runs.write_record(folder, runs.read_record(folder) | wrong)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(played, "train", train)
+        run = buying.Commands.run
+        patched.setattr(buying.Commands, "run", lambda self, lines: run(self, lines) or "train" in lines[0][2])
+        assert call(*words(files, "budget_gpu_hours=4")) == 2
+    said = capsys.readouterr().err
+    assert re.search(r"the last command failed, \S+@instruct: test.jsonl:3 is no JSON; mend that, and the same", said)
+    assert call(*words(files, "budget_gpu_hours=8")) == 0
+    assert len(table(files)) == len(TRUTH)
+    assert "left out" not in capsys.readouterr().out
 
 
 def test_an_error_of_a_command_is_told(files, monkeypatch, capsys):
