@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from rm_selection.checkpoints import Base
 from rm_selection.settings import PUBLISHED, names, refused, sequence, setting, within
@@ -17,6 +17,11 @@ USES = ("ppo", "best_of_n")
 @dataclass
 class BudgetConfig(TrainConfig):
     """conf/recommend_budget.yaml: all that `train` takes but for base and until, which the plan chooses."""
+
+    ELSEWHERE: ClassVar = dict.fromkeys(
+        ("category", "family_rule", "results", "mix_protocols"),
+        "a ranking without a budget takes it; under one the score of counts=NAME on evaluation= decides",
+    )
 
     budget_gpu_hours: float = setting("device-hours to spend in all, what the study has spent already included")
     dry_run: bool = setting("print the plan and its cost, and run nothing")

@@ -231,6 +231,8 @@ def _unknown(key: str, schema: type[Any], under: str = "") -> str:
         parent, name, names = "", key, [f.name for f in fields(schema)]
     elif name in names:  # Hydra knows only what the chosen file holds
         return f"{under}{key} is no setting of the chosen {parent}; the files of conf/{parent} that hold it take it"
+    if (where := getattr(schema, "ELSEWHERE", {}).get(key.partition(".")[0])) is not None:
+        return f"{key} is no setting here: {where}"
     near = difflib.get_close_matches(name, names, n=1)
     path = f"{under}{parent}." if parent else under
     hint = f"did you mean {path}{near[0]}? " if near else ""

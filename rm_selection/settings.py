@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
@@ -103,9 +103,17 @@ class RegressConfig(StudyConfig):
         within("seed", self.seed, 0, 2**32 - 1)
 
 
+_OF_A_BUDGET = (
+    *("dataset", "training", "hardware", "stage", "tracking", "dry_run", "probe", "counts", "worth", "device"),
+    *("policy", "use", "same_tokenizer", "second_dataset"),
+)
+
+
 @dataclass
 class RecommendConfig(StudyConfig):
     """conf/recommend.yaml."""
+
+    ELSEWHERE: ClassVar = dict.fromkeys(_OF_A_BUDGET, "it is for a choice under a budget; add budget_gpu_hours=HOURS")
 
     objective: ObjectiveConfig = in_group("loss of the reward model: regression or bradley_terry")
     candidates: str | None = setting(

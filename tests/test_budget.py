@@ -313,6 +313,7 @@ def test_a_budget_too_small_names_the_smallest_useful_one(files, monkeypatch, ca
         ("use=sft", "use=sft is not allowed; give ppo or best_of_n"),
         ("until=0.5", "until=0.5 is not allowed"),
         ("device=abacus", "device=abacus is not known; give h200 or"),
+        ("category=safety", "category is no setting here: a ranking without a budget takes it"),
         ("worth=-1", "worth=-1.0 is not allowed; give points an hour"),
     ],
 )

@@ -136,6 +136,8 @@ REFUSED = {
     "++extra=1": "unknown setting extra; allowed are study, output",
     "max_param_b=9": "unknown setting max_param_b; did you mean max_params_b? allowed are study",
     "license=mit": "unknown setting license; did you mean licence? allowed are",
+    "dataset=mine": "dataset is no setting here: it is for a choice under a budget; add budget_gpu_hours=HOURS",
+    "hardware.threads=1": "hardware.threads is no setting here: it is for a choice under a budget",
     "study.x=1": "unknown setting study.x; did you mean study?",
     # missing values
     "study=???": "setting study has no value; give one with study=...",
