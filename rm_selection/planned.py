@@ -22,12 +22,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from rm_selection import cell_states, costs, loads, sweeps
-from rm_selection.cell_states import DONE, NOT_BEGUN, Cell
+from rm_selection.cell_states import DONE, NOT_BEGUN, PARTIAL, Cell
 from rm_selection.checkpoints import LOCAL, load_base
 from rm_selection.config import CONF, sentence, typed
 from rm_selection.costs import Cost, Device
 from rm_selection.errors import ConfigError
-from rm_selection.forecast import Known
+from rm_selection.forecast import Known, devices
 from rm_selection.launchers.names import keep_ours
 from rm_selection.planning import COMMANDS
 
@@ -37,8 +37,9 @@ SWAPPED = ("base", "stage", "seed")  # settings that change nothing else
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell that a sweep has. cell: with its state. checkpoint: base@stage. cost: of all of it; None: not known.
+    """A cell that a sweep has. cell: with its state. checkpoint: base@stage.
 
+    cost: of all of it, or of the rest where a part of a training is there; None: not known.
     trainings: whole ones that its learning rates come to.
     """
 
@@ -187,7 +188,10 @@ def _planned(cell: Cell, settings: Any, device: Device, finished: Known, load: _
         cost = replace(cost, hours=cost.hours + scored.hours)
     else:
         cost = costs.probe(base, amount, device)
-    return Planned(cell, name, trainings, costs.refined(cost, cell, finished))
+    cost = costs.refined(cost, cell, finished)
+    if cell.state == PARTIAL and cell.seconds is not None:
+        cost = replace(cost, hours=max(0.0, cost.hours - cell.seconds * devices(cell.device) / 3600))
+    return Planned(cell, name, trainings, cost)
 
 
 def by_kind(cells: Sequence[Planned]) -> Iterator[tuple[str, str, list[Planned]]]:

@@ -146,6 +146,18 @@ def test_the_same_sweep_on_a_tiny_base_is_done_once_and_gone_on_with(world, caps
     assert record.stat().st_mtime_ns == before, "what was finished is not made again"
 
 
+def test_of_a_part_of_a_training_the_rest_is_counted(world, monkeypatch):
+    monkeypatch.setattr(costs, "training", lambda *_: Cost(1.0, 1.0, "told"))
+    line = small(world, "study=part")
+    (before,) = planned.plan([line], named("cpu")).cells
+    assert call(train, *line.split()[1:], "until=0.5") == 0
+    (after,) = planned.plan([line], named("cpu")).cells
+    record = json.loads(next((world / "outputs" / "part" / "runs").glob("*/run.json")).read_text())
+    spent = record["cost"]["seconds"] / 3600
+    assert after.cell.state == "partial"
+    assert after.cost.hours == pytest.approx(before.cost.hours - spent)
+
+
 def test_features_of_files_are_planned_by_what_they_hold(world):
     pairs = f"feature=probe feature.pairs={world / 'test.jsonl'}"
     found = planned.plan([f"measure base=local base.path={world / 'base'} base.params_b=1 {pairs}"], named("cpu"))
