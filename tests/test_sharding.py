@@ -108,8 +108,8 @@ def test_each_process_holds_half_of_every_parameter(world, tmp_path):
     ("environment", "change", "message"),
     [
         ({}, "hardware=fsdp", "start it as torchrun --nproc-per-node=GPUS -m rm_selection.train hardware=fsdp"),
-        ({"WORLD_SIZE": "2", "RANK": "0"}, "hardware=cpu", "WORLD_SIZE is 2, and hardware=cpu trains a cell in one"),
-        ({"WORLD_SIZE": "2", "RANK": "1"}, "hardware=auto", "give hardware=fsdp to spread it over them"),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "hardware=cpu", "WORLD_SIZE is 2, and hardware=cpu works in one"),
+        ({"WORLD_SIZE": "2", "RANK": "1"}, "hardware=auto", "give hardware=fsdp, which spreads a cell over them"),
     ],
 )
 def test_a_number_of_processes_that_does_not_fit_is_refused(
