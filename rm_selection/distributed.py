@@ -53,8 +53,8 @@ def join(hardware: HardwareConfig) -> None:
     """
     if world() > 1 and not hardware.sharded:  # each would train the whole cell, or wait for ever
         raise ConfigError(
-            f"WORLD_SIZE is {world()}, and hardware={hardware.name} works in one process; start it without torchrun, or,"
-            " to train, give hardware=fsdp, which spreads a cell over them"
+            f"WORLD_SIZE is {world()}, and hardware={hardware.name} works in one process; start it without torchrun,"
+            " or, to train, give hardware=fsdp, which spreads a cell over them"
         )
     if not hardware.sharded:
         return

@@ -123,5 +123,5 @@ def test_threads_are_as_many_as_asked_for():
 
 def test_several_processes_for_one_cell_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="works in one process; .* give hardware=fsdp"):
+    with pytest.raises(ConfigError, match=r"works in one process; .* give hardware=fsdp"):
         device(HardwareConfig("cpu", "cpu", "float32", 16_384, None, False, micro_tokens=None, shared_prompts=False))
