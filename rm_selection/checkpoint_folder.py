@@ -10,10 +10,11 @@ from typing import Any
 from rm_selection.errors import DamagedModelError, MissingModelError, ModelError, UnsafeModelError
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # What decides the numbers that come out: weights, shapes, and how text becomes tokens. A README does not.
 CONTENT = (
-    *("config.json", "*.safetensors", INDEX, "token*", "*.model", "*.tiktoken", "vocab*", "merges.txt"),
+    *("config.json", ADAPTER, "*.safetensors", INDEX, "token*", "*.model", "*.tiktoken", "vocab*", "merges.txt"),
     *("special_tokens_map.json", "added_tokens.json", "chat_template*"),
 )
 
@@ -35,8 +36,8 @@ def check_folder(path: str | Path) -> Path:
     if not folder.is_dir():
         raise MissingModelError(f"{path} does not exist; give the folder of a checkpoint")
     if not (folder / "config.json").is_file():
-        if (folder / "adapter_config.json").is_file():
-            raise ModelError(f"{path} is a LoRA adapter without its base; merge it with merge_and_unload and save that")
+        if (folder / ADAPTER).is_file():
+            raise _adapter_alone(folder)
         raise MissingModelError(f"{path} has no config.json; give the folder that save_pretrained wrote")
     _json(folder / "config.json")
     _check_weights(folder)
@@ -46,10 +47,12 @@ def check_folder(path: str | Path) -> Path:
 def fingerprint(path: str | Path) -> str:
     """SHA-256, in hex, of a checkpoint's config, tokenizer and weights: their names and contents, not their times.
 
+    Of a LoRA adapter, the adapter's own.
+
     Raises:
-        ModelError: as check_folder.
+        ModelError: as check_folder, but for an adapter.
     """
-    folder = check_folder(path)
+    folder = Path(path).expanduser() if (Path(path).expanduser() / ADAPTER).is_file() else check_folder(path)
     files = {file for pattern in CONTENT for file in folder.glob(pattern) if file.is_file()}
     whole = hashlib.sha256()
     for file in sorted(files):
@@ -66,7 +69,13 @@ def _check_weights(folder: Path) -> None:
         raise _no_weights(folder)
 
 
+def _adapter_alone(folder: Path) -> ModelError:
+    return ModelError(f"{folder} is a LoRA adapter without its base; merge it with merge_and_unload and save that")
+
+
 def _no_weights(folder: Path) -> ModelError:
+    if (folder / ADAPTER).is_file():
+        return _adapter_alone(folder)
     if pickles := sorted(file.name for pattern in PICKLES for file in folder.glob(pattern)):
         way = "load it where you trust it and save_pretrained it again, which writes safetensors"
         return UnsafeModelError(f"{folder} has its weights pickled ({pickles[0]}), which can run code; {way}")

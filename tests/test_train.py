@@ -290,6 +290,15 @@ def test_an_existing_model_is_scored_into_the_same_record(trained, world):
     assert call(evaluate, *line, f"output={world / 'outputs'}", "study=others") == 0
 
 
+def test_adapters_on_their_base_are_scored_alike(world, tmp_path):
+    assert call(train, *words(world, f"output={tmp_path}", "study=lora", "training=lora")) == 0
+    ours = only(tmp_path / "lora")
+    line = [f"model={ours / 'model'}", "evaluation=jsonl", f"evaluation.path={world / 'test.jsonl'}", "hardware=cpu"]
+    assert call(evaluate, *line, f"output={tmp_path}", "study=others") == 0
+    records = [json.loads((folder / "run.json").read_text()) for folder in (ours, only(tmp_path / "others"))]
+    assert records[0]["scores"]["jsonl"]["score"] == records[1]["scores"]["jsonl"]["score"]
+
+
 def test_a_model_that_is_none_is_refused(world, tmp_path, capsys):
     line = ["evaluation=jsonl", f"evaluation.path={world / 'test.jsonl'}", f"output={tmp_path}"]
     assert call(evaluate, f"model={tmp_path / 'none'}", *line) == 2
