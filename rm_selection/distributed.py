@@ -115,8 +115,11 @@ def summed(*counts: int) -> list[int]:
 
 @contextmanager
 def followers() -> Iterator[Callable[[], None]]:
-    """In the first process: a call that sets the others to work; where it is not made inside, they are sent home."""
-    called = []
+    """In the first process: a call that sets the others to work; where it is not made inside, they are sent home.
+
+    They wait until the first leaves this, by an error too: torchrun kills it as soon as one of them ends with one.
+    """
+    called, stopped = [], False
 
     def call() -> None:
         called.append(True)
@@ -124,11 +127,14 @@ def followers() -> Iterator[Callable[[], None]]:
 
     try:
         yield call
+    except KeyboardInterrupt:  # it came to all of them
+        stopped = True
+        raise
     finally:
-        if not called:
+        if not (called and stopped):
             shared(lambda: False)
 
 
 def called() -> bool:
-    """In the other processes: wait for the first one's call, or to be sent home."""
+    """In the other processes: wait for the first one's word, whether there is work to share."""
     return shared(lambda: False)

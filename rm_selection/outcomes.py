@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rm_selection import distributed, runs
-from rm_selection.errors import RunError, UnpublishedStage
+from rm_selection.errors import RunError, SelectionError, UnpublishedStage
 from rm_selection.failures import failure
 
 Task = Callable[[runs.Record], runs.Record]  # the record so far -> what it gains
@@ -71,10 +72,12 @@ def settle(
 
 
 def _follow(folder: Path, begin: Callable[[], tuple[Mapping[str, str], Task]]) -> Outcome:
-    """Take part in what the first process does, and record nothing."""
+    """Take part in what the first process does until it is done with the piece; record nothing, and tell no error."""
     if distributed.called():
         _, task = begin()
-        task({"run_id": folder.name, "settings": {}})
+        with suppress(SelectionError):
+            task({"run_id": folder.name, "settings": {}})
+        distributed.called()
     return Outcome(folder.name, folder, "followed", new=False)
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,15 @@ def test_adapters_are_trained_by_two_processes_as_by_one(world, tmp_path):
     assert ranks.wait(ranks.start(ranks.command, *spread(line), "study=two", count=2)) == [0, 0]
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "alone"), abs=1e-4)
     assert (only(tmp_path / "two") / "model" / "adapter_model.safetensors").is_file()
+
+
+def test_of_a_sweep_with_a_failed_cell_the_others_are_finished_before_any_process_ends(world, tmp_path):
+    """torchrun kills all processes when one ends with an error: the first alone does, at the end."""
+    line = [word for word in words(world, f"output={tmp_path}", "study=some") if not word.startswith("dataset.train=")]
+    line += [f"dataset.train={tmp_path / 'none.jsonl'},{world / 'train.jsonl'}", "training.max_steps=2"]
+    assert ranks.wait(ranks.start(ranks.command, "-m", *spread(line), count=2)) == [2, 0]
+    records = [json.loads(path.read_text()) for path in (tmp_path / "some" / "runs").glob("*/run.json")]
+    assert sorted(record["status"] for record in records) == ["failed", "finished"]
 
 
 def test_each_process_holds_half_of_every_parameter(world, tmp_path):
@@ -185,9 +195,17 @@ def test_all_processes_know_what_the_first_found_and_what_it_could_not_find(grou
     with pytest.raises(ZeroDivisionError):
         distributed.shared(lambda: 1 // 0)
     assert distributed.summed(3, 4) == [3, 4]
+    told = []
+    monkeypatch.setattr(distributed, "shared", lambda make: told.append(make()))
     with distributed.followers() as call_them:
         call_them()
-    assert not distributed.called()
+    assert told == [True, False], "to work, and home"
+    for error, after in ((ZeroDivisionError, [True, False]), (KeyboardInterrupt, [True])):
+        told.clear()
+        with suppress(error), distributed.followers() as call_them:
+            call_them()
+            raise error
+        assert told == after, "home with an error too; by Ctrl-C all of them end"
 
 
 def test_the_others_take_part_and_record_nothing(tmp_path, monkeypatch):
