@@ -3,6 +3,9 @@
 The small worlds (data/small_worlds.csv, made by experiments/selection) tell of benchmarks, probes and trainings stopped
 early, each seen beside trainings run to the end; the study's forty models tell of predictions from public figures. Both
 leave out the family that they predict. Levels do not carry over from them to other data, only slopes and errors do.
+
+Where nothing public predicts a family that was not seen (Bradley-Terry), only what the study measured counts, and no
+further than the scores of its two objectives tell each other: nothing closer is known of how they move with the data.
 """
 
 from __future__ import annotations
@@ -19,9 +22,10 @@ from rm_selection.next_runs import PROBE, STOPS, seeds
 from rm_selection.schema import read_table
 from rm_selection.standing import BENCHMARKS
 from rm_selection.table_rows import SmallWorldRow
-from rm_selection.tables import DATA, candidates
+from rm_selection.tables import DATA, candidates, joined
 
-PUBLIC = "public"  # what recommend expects of a base from published figures
+PUBLIC = "public"  # what recommend expects of a base from published figures, or what the study measured of it
+OTHER = {"regression": "bradley_terry", "bradley_terry": "regression"}
 FIGURES = (PUBLIC, BENCHMARKS, PROBE, *(name for name in STOPS if name != SCORE), SCORE)
 
 
@@ -39,10 +43,22 @@ def expected(objective: str) -> tuple[Calibration, pd.Series]:
     """What each of FIGURES and further seeds tells, and PUBLIC by the repository of a base, points."""
     known = evidence.published(objective)
     pool = candidates(None)
-    public = selection.estimates(pool, known)["predicted"].set_axis(pool["model"])
-    held_out = known.held_out.rename(columns={"actual": SCORE, "predicted": PUBLIC}).assign(study="published")
+    told = selection.estimates(pool, known).set_index(pool["model"])
+    if known.predicts:
+        public, seen = told["predicted"], known.held_out.rename(columns={"actual": SCORE, "predicted": PUBLIC})
+    else:
+        public, seen = told["predicted"].where(told["basis"] == "measured"), _of_both(objective)
     small = calibrate(small_worlds(), [name for name in FIGURES if name not in (PUBLIC, SCORE)])
-    return seeds(_beside(calibrate(held_out, [PUBLIC]), small)), public
+    return seeds(_beside(calibrate(seen.assign(study="published"), [PUBLIC]), small)), public
+
+
+def _of_both(objective: str) -> pd.DataFrame:
+    """Of the study's models: SCORE with one objective, and as PUBLIC that with the other, on the scale of the first."""
+    one, two = joined(objective), joined(OTHER[objective])
+    both = one[["model", "family", SCORE]].merge(two[["model", SCORE]], on="model", suffixes=("", "_other"))
+    other = both[f"{SCORE}_other"]
+    scaled = (other - other.mean()) / other.std() * both[SCORE].std() + both[SCORE].mean()
+    return both.assign(**{PUBLIC: scaled})
 
 
 def _beside(public: Calibration, small: Calibration) -> Calibration:
