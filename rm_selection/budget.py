@@ -26,7 +26,7 @@ from rm_selection.errors import SelectionError
 from rm_selection.next_runs import PROBE, STOPS, Market, Prices, Purchase
 from rm_selection.prices import corrected, priced
 from rm_selection.selection import Constraints
-from rm_selection.standing import refuse_others, standing
+from rm_selection.standing import Failure, Standing, at_work, refuse_others, standing
 
 Array = NDArray[np.float64]
 _NO_RECORD = "its command left no record; what it printed says why"
@@ -53,7 +53,7 @@ class Choice:
 
     timed: PROBE, SCORE or both: of what the hours are known in this study.
     belief, prices: of the candidates. failed: why, by the name of a candidate that is left no longer. without: why it
-    will not get a probe or a further seed, by name and figure. mended: why one that is tried again is not there yet.
+    will not get a probe or a further seed, by name and figure.
     purchases: made so far. ended: why no more is bought; empty while more is.
     """
 
@@ -65,7 +65,6 @@ class Choice:
     timed: frozenset[str]
     failed: dict[str, str]
     without: dict[tuple[str, str], str]
-    mended: dict[tuple[str, str], str]
     purchases: tuple[Bought, ...] = ()
     ended: str = ""
 
@@ -97,9 +96,7 @@ class Plan:
         calibration, public = reference.expected(settings.objective.name)
         self.calibration = calibration if settings.probe else calibration.without(PROBE)
         self.public = np.array([public.get(one.repo, np.nan) for one in self.offer.candidates])
-        # Of purchases that left no record, as in Standing.
-        self.failed: dict[str, str] = {}
-        self.without: dict[tuple[str, str], str] = {}
+        self.failed: dict[tuple[str, str], Failure] = {}  # what this plan tried in vain, as in Standing
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -112,9 +109,9 @@ class Plan:
         Raises:
             SelectionError: every candidate failed.
         """
-        now = standing(self.settings, self.offer.candidates, self.figures)
-        now.known[:, self.figures.index(reference.PUBLIC)] = self.public
-        failed, without = self.failed | now.failed, self.without | now.without
+        now = self._standing()
+        failed = {name: one.reason for (name, figure), one in self.failed.items() if figure == SCORE}
+        without = {key: one.reason for key, one in self.failed.items() if key[1] != SCORE}
         kept = [i for i, one in enumerate(self.offer.candidates) if one.name not in failed]
         if not kept:
             name, reason = next(iter(failed.items()))
@@ -123,32 +120,35 @@ class Plan:
         known = now.known[kept]
         chosen = [self.offer.candidates[i] for i in kept]
         timed = frozenset([PROBE] * bool(now.took.probed) + [SCORE] * bool(now.took.trained))
-        belief = believe(self.calibration, known)
-        return Choice(chosen, known, now.hours, belief, prices, timed, failed, without, now.mended)
+        return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, timed, failed, without)
+
+    def _standing(self) -> Standing:
+        now = standing(self.settings, self.offer.candidates, self.figures)
+        now.known[:, self.figures.index(reference.PUBLIC)] = self.public
+        return now
 
     def after(self, bought: Bought, error: bool) -> Choice:
-        """How it stands after a purchase; who has neither its figure nor a failure to show is not tried for ever.
+        """How it stands after a purchase. Who has nothing to show for it is not tried again by this plan.
 
         Raises:
-            SelectionError: it ended with an error and nobody has either, so its settings or its data are at fault.
+            SelectionError: every candidate failed, another process is at work on one, or nobody has anything to show,
+                for a reason that is none of theirs.
         """
-        choice, column = self.stand(), self.figures.index(bought.figure)
-        which = SCORE if bought.figure in STOPS else bought.figure
-        there = {one.name: row[column] for one, row in zip(choice.candidates, choice.known, strict=True)}
-        lost = [
-            name
-            for name in bought.names
-            if np.isnan(there.get(name, 0.0)) and (name, bought.figure) not in choice.without
-        ]
-        if error and lost and len(lost) == len(bought.names):
-            told = f"{lost[0]}: {choice.mended[lost[0], which]}" if (lost[0], which) in choice.mended else "it says why"
+        now, column = self._standing(), self.figures.index(bought.figure)
+        figure = SCORE if bought.figure in STOPS else bought.figure
+        vain: dict[tuple[str, str], Failure] = {}
+        for one, known in zip(self.offer.candidates, now.known, strict=True):
+            if one.name in bought.names and np.isnan(known[column]):
+                if at_work(self.settings, one, figure):
+                    raise SelectionError(f"another process works on {one.name}; once it is done, the same line goes on")
+                vain[one.name, figure] = now.failed.get((one.name, figure), Failure(_NO_RECORD))
+        whys = [*vain.values()]
+        shared = all(why.of_the_plan for why in whys) or (error and all(why.reason == _NO_RECORD for why in whys))
+        if whys and shared and len(whys) == len(bought.names):
+            told = "and says why" if whys[0].reason == _NO_RECORD else f"{bought.names[0]}: {whys[0].reason}"
             raise SelectionError(f"the last command failed, {told}; mend that, and the same line goes on")
-        why = {name: choice.mended.get((name, which), _NO_RECORD) for name in lost}
-        if bought.figure in STOPS:
-            self.failed |= why
-        else:
-            self.without |= {(name, bought.figure): reason for name, reason in why.items()}
-        return self.stand() if lost else choice
+        self.failed |= vain
+        return self.stand()
 
     def next(self, choice: Choice) -> Purchase | str:
         """The next purchase, or why there is none."""
@@ -159,6 +159,10 @@ class Plan:
         found = market.next(left)
         if found is not None and found.gain >= LEAST and found.worth >= worth:
             return self._timed_first(found, choice)
+        if (trial := self._untried(choice, left)) is not None:
+            return trial
+        if len(choice.candidates) == 1:
+            return "one candidate is left"
         least = market.cheapest()
         if least is None:
             return "nothing is left to buy"
@@ -166,8 +170,19 @@ class Plan:
             raise SelectionError(_too_small(self.settings.budget_gpu_hours, least, choice))
         if least.hours > left:
             return f"{amount(max(left, 0.0))} hours are left, and the cheapest purchase takes {amount(least.hours)}"
-        saved = found.worth if found is not None else 0.0
+        saved = max(found.worth, 0.0) if found is not None else 0.0
         return f"the next hours would save {saved:.2g} points of regret each, less than worth={worth:g}"
+
+    def _untried(self, choice: Choice, left: float) -> Purchase | None:
+        """After failures: a training of the leader, if none of those left has begun one, for it may fail as well."""
+        stops = [name for name in self.figures if name in STOPS]
+        begun = ~np.isnan(choice.known[:, [self.figures.index(name) for name in stops]])
+        if not choice.failed or begun.any():
+            return None
+        leader = int(choice.belief.mean.argmax())
+        stop = stops[0] if len(choice.candidates) > 1 else SCORE
+        bought = Purchase((leader,), stop, choice.prices.step(leader, "", stop))
+        return bought if bought.hours <= left else None
 
     def _timed_first(self, found: Purchase, choice: Choice) -> Purchase:
         """The purchase; of its first candidate alone while the study has timed nothing of the kind, for its price."""

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from omegaconf import OmegaConf
+
 from rm_selection.checkpoints import Base
+from rm_selection.config import CONF
 from rm_selection.settings import PUBLISHED, names, refused, sequence, setting, within
 from rm_selection.train_settings import TrainConfig
 
 USES = ("ppo", "best_of_n")
+PROBE = "probe"
 
 
 @dataclass
@@ -59,6 +63,7 @@ class BudgetConfig(TrainConfig):
         self.licence = names("licence", self.licence)
         self.exclude_family = names("exclude_family", self.exclude_family)
         self._check_use()
+        self._check_figures()
 
     def cell(self, base: Base, stage: str, seed: int) -> TrainConfig:
         """The settings of one training of a candidate."""
@@ -73,6 +78,26 @@ class BudgetConfig(TrainConfig):
             raise refused("use", None, f"what the reward model is for beside policy={self.policy}: {way}")
         if (self.use == "ppo" or self.same_tokenizer) and self.policy is None:
             raise refused("policy", None, "the base of the policy that PPO trains, a name of conf/base")
+
+    def _check_figures(self) -> None:
+        if self.probe is not None and self.probe not in (known := _probes()):
+            raise refused("probe", self.probe, f"{' or '.join(known)}, or null for none")
+        there = sorted(self.evaluation.sets)
+        if self.counts is None and len(there) > 1:
+            raise refused("counts", None, f"the one that decides: {' or '.join(there)}")
+        if self.counts is not None and self.counts not in there:
+            raise refused("counts", self.counts, f"a benchmark of evaluation=: {' or '.join(there)}")
+
+
+def _probes() -> list[str]:
+    """Files of conf/feature that are a probe, or that begin as one."""
+    files = sorted((CONF / "feature").glob("*.yaml"))
+    loaded = {path.stem: OmegaConf.to_container(OmegaConf.load(path)) for path in files}
+    return [
+        name
+        for name, one in loaded.items()
+        if isinstance(one, dict) and PROBE in (one.get("name"), *one.get("defaults", []))
+    ]
 
 
 def _listed(given: Any) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -35,8 +36,7 @@ class Commands:
         codes = []
         for words in commands:
             console.line(f"$ {shlex.join(words)}")
-            done = subprocess.run([sys.executable, *words[1:]], check=False, env=os.environ | {"PYTHONUNBUFFERED": "1"})
-            codes.append(done.returncode)
+            codes.append(_ended([sys.executable, *words[1:]]))
         return any(code in (1, 2) for code in codes)  # as of our commands; others are of one that was killed
 
     def commands(self, bought: Purchase, choice: Choice) -> list[list[str]]:
@@ -65,6 +65,28 @@ class Commands:
     def _handed_on(self, schema: type[MeasureConfig] | type[TrainConfig]) -> list[str]:
         names = {f.name for f in fields(schema)} - set(_OURS)
         return [word for word in self.words if _taken(word, names, trains=schema is TrainConfig)]
+
+
+def _ended(words: Sequence[str]) -> int:
+    """The exit code of a command, which is not left alone at work where this process is to end.
+
+    Raises:
+        KeyboardInterrupt: by Ctrl-C, which reaches both, or by SIGTERM, which is handed on; the command has ended.
+    """
+    process = subprocess.Popen(words, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+
+    def hand_on(*_: object) -> None:
+        process.terminate()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, hand_on)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _taken(word: str, names: set[str], trains: bool) -> bool:

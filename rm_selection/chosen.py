@@ -13,7 +13,7 @@ from rm_selection.analysis.calibration import SCORE
 from rm_selection.analysis.measurement import normal_interval
 from rm_selection.budget import Choice, Plan
 from rm_selection.columns import amount, shortened
-from rm_selection.next_runs import PROBE, SEEDS, STOPS
+from rm_selection.next_runs import PROBE, SEEDS, STOPS, Prices
 
 DRAWS = 4000
 
@@ -54,17 +54,15 @@ def regret(choice: Choice, seed: int) -> float:
     return float((draws.max(axis=1) - draws[:, choice.belief.mean.argmax()]).mean())
 
 
-def sentences(plan: Plan, choice: Choice, table: pd.DataFrame) -> list[str]:
-    """The answer in words, the most important first."""
-    first = table.iloc[0]
-    tied = table.loc[table["tied"] & (table["rank"] > 1), "model"].tolist()
+def sentences(plan: Plan, now: Choice, choice: Choice) -> list[str]:
+    """The answer in words, the most important first.
+
+    now: as the records have it, of which the answer speaks. choice: the same, or in a dry run what it may come to.
+    """
     said = [
-        f"Train the reward model from {first['model']}: expected score {first['predicted']:.1f} "
-        f"[{first['low']:.1f}, {first['high']:.1f}], the best of {len(table)} with a chance of "
-        f"{first['probability_top_1']:.0%}; expected regret {regret(choice, plan.settings.seed):.1f} points.",
-        _on_models(plan, choice),
-        _on_ties(first["model"], tied),
-        _on_hours(plan, choice),
+        *_on_first(plan, now),
+        _on_models(plan, now),
+        _on_hours(plan, now, choice),
         f"Ended because {choice.ended}.",
         plan.offer.too_large,
         *(f"{name} is left out: {reason}" for name, reason in choice.failed.items()),
@@ -93,21 +91,48 @@ def _on_models(plan: Plan, choice: Choice) -> str:
     return f"It is trained already: {' and '.join(done)}." if done else ""
 
 
-def _on_ties(first: str, tied: list[str]) -> str:
-    if not tied:
-        return f"No other candidate is tied with {first} at 90%."
-    return f"Tied with it, for all that is known: {shortened(tied, 5)}."
+def _on_first(plan: Plan, now: Choice) -> list[str]:
+    table, offered = ranking(plan, now), len(plan.offer.candidates)
+    first = table.iloc[0]
+    head = "So far the best is" if plan.settings.dry_run else "Train the reward model from"
+    score = f"{first['model']}: expected score {first['predicted']:.1f} [{first['low']:.1f}, {first['high']:.1f}]"
+    if len(table) == 1:
+        alone = "the only candidate" if offered == 1 else f"the only one of {offered} that did not fail"
+        return [f"{head} {score}, {alone}."]
+    left = f"{len(table)}" if len(table) == offered else f"the {len(table)} of {offered} that did not fail"
+    chance = f"the best of {left} with a chance of {first['probability_top_1']:.0%}"
+    tied = table.loc[table["tied"] & (table["rank"] > 1), "model"].tolist()
+    return [
+        f"{head} {score}, {chance}; expected regret {regret(now, plan.settings.seed):.1f} points.",
+        f"Tied with it, for all that is known: {shortened(tied, 5)}."
+        if tied
+        else f"No other candidate is tied with {first['model']} at 90%.",
+    ]
 
 
-def _on_hours(plan: Plan, choice: Choice) -> str:
-    everything = float((choice.prices.training[SCORE] + choice.prices.scoring).sum())
-    part = choice.hours / max(everything, 1e-12) - 1
-    saved = f"{abs(part):.0%} {'less' if part < 0 else 'more'} than"
-    spent = f"{'Would spend' if plan.settings.dry_run else 'Spent'} {amount(choice.hours)}"
-    return (
-        f"{spent} of {plan.settings.budget_gpu_hours:,g} device-hours, {saved} one training of each of "
-        f"{len(choice.candidates)} candidates ({amount(everything)}; {plan.offer.basis})."
-    )
+def _on_hours(plan: Plan, now: Choice, choice: Choice) -> str:
+    budget, everything = f"of {plan.settings.budget_gpu_hours:,g} device-hours", _everything(plan, choice)
+    part = choice.hours / max(everything, 1e-12)
+    saved = f"{1 - part:.0%} less than" if part < 1 else f"{part:.1f} times"
+    beside = f"{saved} one training of each of {len(plan.offer.candidates)} candidates ({amount(everything)}; "
+    spent = f"Spent {amount(choice.hours)} {budget}"
+    if plan.settings.dry_run:
+        before = f"{amount(now.hours)} are spent already" if now.hours else ""
+        more = f"Would spend {amount(choice.hours - now.hours)} {budget}" if choice.purchases else "Would buy nothing"
+        spent = f"{more}; {before}" if before else more
+    return f"{spent}, {beside}{plan.offer.basis})."
+
+
+def _everything(plan: Plan, choice: Choice) -> float:
+    """Device-hours of one whole training of every candidate, those that failed included, at the prices of now."""
+    offered = plan.offer
+    kept = [i for i, one in enumerate(offered.candidates) if one in choice.candidates]
+    model, before = _whole(offered.prices), _whole(offered.prices.of(kept))
+    return float(model.sum() * _whole(choice.prices).sum() / max(before.sum(), 1e-12))
+
+
+def _whole(prices: Prices) -> np.ndarray:
+    return np.asarray(prices.training[SCORE] + prices.scoring)
 
 
 def _basis(figures: tuple[str, ...], known: np.ndarray) -> str:

@@ -26,10 +26,11 @@ SEEDS = 3  # trainings of one candidate, at most
 TOGETHER = (1, 2, 3, 4, 6, 8)  # candidates, the most promising, that are weighed as one purchase
 PARTS = (0.5, 0.25, 0.12, 0.06, 0.03)  # of the hours that are left
 NEARLY = 0.9
+NEXT_TO_NOTHING = 0.01  # of the hours that are left
 LEADERS = 12  # candidates, at most, that the rest of a budget is thought to go to
 _GRID = np.linspace(0.0, 6.0, 601)
 _LOSS = np.array([NormalDist().pdf(x) - x * NormalDist().cdf(-x) for x in _GRID])  # the unit normal's loss function
-OUTER, INNER = 32, 64  # draws of a purchase's figures, and for each of what follows
+OUTER, INNER = 128, 32  # draws of a purchase's figures, and for each of what follows
 
 
 @dataclass(frozen=True)
@@ -140,18 +141,21 @@ class Market:
         self.whole = [self._whole(i) for i in range(len(self.there))]  # the figure of its next training
         self.columns = [i * len(self.figures) + self.figures.index(name or SCORE) for i, name in enumerate(self.whole)]
         rng, width = np.random.default_rng(seed), len(known)
-        self.outer, self.inner = _antithetic(rng, OUTER, width), _antithetic(rng, INNER, LEADERS)
+        self.outer, self.inner = _antithetic(rng, OUTER, width), _antithetic(rng, INNER, OUTER, LEADERS).swapaxes(0, 1)
         now = np.array([self._price(i) for i in range(width)])
-        self.nothing = Foreseen(Purchase((), SCORE, 0.0), belief.mean[None], belief.of(self.columns), now)
+        means = np.tile(belief.mean, (OUTER, 1))
+        self.nothing = Foreseen(Purchase((), SCORE, 0.0), means, belief.of(self.columns), now)
         self.offers = [self._foreseen(each) for each in self._purchases()]
 
     def next(self, hours: float) -> Purchase | None:
         """The purchase to make with so many hours left; None where they pay for none.
 
-        It is the one for the smallest part of the hours that is expected to save nearly what all of them would: with
-        more than enough to spend, what is cheap still comes first.
+        Probes that cost next to nothing come first. Else it is the one for the smallest part of the hours that is
+        expected to save nearly what all of them would: with more than enough to spend, what is cheap still comes first.
         """
         found = self.best(hours)
+        if found is not None and (probe := self._nearly_free(found, hours)) is not None:
+            return probe
         enough = NEARLY * found.gain if found is not None else 0.0
         for part in PARTS:
             fewer = self.best(hours * part) if found is not None else None
@@ -159,6 +163,15 @@ class Market:
                 break
             found = fewer
         return found
+
+    def _nearly_free(self, found: Purchase, hours: float) -> Purchase | None:
+        """The probes, where they cost next to nothing and forgo next to nothing of what is expected to be saved."""
+        for each in self.offers:
+            if each.bought.figure == PROBE and each.bought.hours <= NEXT_TO_NOTHING * hours:
+                gain, rest = self._saved(each, hours - each.bought.hours)
+                if gain >= NEARLY * found.gain:
+                    return replace(each.bought, rest=rest, gain=gain)
+        return None
 
     def best(self, hours: float) -> Purchase | None:
         """The purchase that, with what follows it, is expected to save most regret; None where `hours` pay for none."""
@@ -204,7 +217,7 @@ class Market:
         total, rest = 0.0, 0.0
         for draws in alike.values():
             chosen = np.flatnonzero(leaders[draws[0]]).tolist()
-            total += float(rise(each.later, each.means[draws], chosen, self.inner).sum())
+            total += float(rise(each.later, each.means[draws], chosen, self.inner[draws]).sum())
             rest = max(rest, float(each.prices[chosen].sum()))
         return total / len(each.means) - float(self.belief.mean.max()), rest
 
@@ -240,7 +253,7 @@ class Market:
 def _leaders(each: Foreseen, hours: float) -> NDArray[np.bool_]:
     """(draws, n) whether a candidate is among those that the rest of the budget goes to."""
     draws = np.arange(len(each.means))
-    chosen, left = np.zeros(each.means.shape, dtype=bool), np.full(len(draws), hours)
+    chosen, left = np.zeros(each.means.shape, dtype=bool), np.full(len(draws), float(hours))
     for column in _order(each).T:
         price = each.prices[column]
         taken = (price <= left) & (chosen.sum(axis=1) < LEADERS)
@@ -269,7 +282,7 @@ def _changes(means: Array, reach: Array) -> Array:
     return np.asarray(spread * np.interp(apart / spread, _GRID, _LOSS, right=0.0))
 
 
-def _antithetic(rng: np.random.Generator, draws: int, width: int) -> Array:
-    """(draws, width) standard normal numbers, each with its opposite."""
-    half = rng.standard_normal((draws // 2, width))
-    return np.vstack([half, -half])
+def _antithetic(rng: np.random.Generator, draws: int, *shape: int) -> Array:
+    """(draws, ...) standard normal numbers, each with its opposite."""
+    half = rng.standard_normal((draws // 2, *shape))
+    return np.concatenate([half, -half])

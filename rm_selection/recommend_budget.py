@@ -5,11 +5,13 @@ python -m rm_selection.recommend budget_gpu_hours=40 dataset=ultrafeedback candi
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rm_selection.budget_settings import BudgetConfig
 from rm_selection.config import entry_point
+from rm_selection.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,12 +27,15 @@ def main(settings: BudgetConfig) -> None:
     from rm_selection import console, second
 
     words = list(HydraConfig.get().overrides.task)
+    if given := next((word for word in words if re.match(r"[+~]*base[=.]", word)), None):
+        raise ConfigError(f"{given} is not allowed; the plan chooses it: name candidates={given.partition('=')[2]}")
     if settings.second_dataset is None:
         _chosen(settings, words)
         return
     (one, its), (two, others) = second.halves(settings, words)
     first, other = _chosen(one, its), _chosen(two, others)
-    console.line(second.moved(first, other, (one.dataset.name, two.dataset.name)))
+    if not settings.dry_run:
+        console.line(second.moved(first, other, (one.dataset.name, two.dataset.name)))
 
 
 def _chosen(settings: BudgetConfig, words: list[str]) -> pd.DataFrame:
@@ -41,8 +46,8 @@ def _chosen(settings: BudgetConfig, words: list[str]) -> pd.DataFrame:
 
     plan = Plan(settings)
     choice = spend(plan, Commands(settings, words), settings.dry_run)
-    table = chosen.ranking(plan, choice)
-    said = chosen.sentences(plan, choice, table)
+    now = plan.stand() if settings.dry_run else choice
+    table, said = chosen.ranking(plan, now), chosen.sentences(plan, now, choice)
     if settings.dry_run:
         console.plan(chosen.purchases(choice), said)
         return table

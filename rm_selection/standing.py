@@ -25,7 +25,19 @@ from rm_selection.runs import Record
 
 Array = NDArray[np.float64]
 BENCHMARKS = "benchmarks"  # the mean of the benchmarks that the study measured
-MENDED = ("interrupted", "settings", "bad data")  # kinds of failure that say nothing of a candidate, and can be mended
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a figure is not there. kind: as in `failures`, "" where no record tells it."""
+
+    reason: str
+    kind: str = ""
+
+    @property
+    def of_the_plan(self) -> bool:
+        """Whether it says nothing of the candidate: the next one would fail alike, and it can be mended."""
+        return self.kind in ("interrupted", "settings", "bad data")
 
 
 @dataclass
@@ -40,16 +52,13 @@ class Took:
 class Standing:
     """known: (n, K) figures, NaN where there is none. hours: device-hours of trainings and probes so far.
 
-    failed: why, by the name of a candidate whose first training failed. without: why a probe or a further seed failed,
-    by the name and the figure. mended: likewise, why one is missing that is to be tried again, SCORE for every stop.
+    failed: by the name of a candidate and the figure, SCORE for every stop of its first training.
     took: of what the figures cost.
     """
 
     known: Array
     hours: float
-    failed: dict[str, str] = field(default_factory=dict)
-    without: dict[tuple[str, str], str] = field(default_factory=dict)
-    mended: dict[tuple[str, str], str] = field(default_factory=dict)
+    failed: dict[tuple[str, str], Failure] = field(default_factory=dict)
     took: Took = field(default_factory=Took)
 
 
@@ -81,6 +90,12 @@ def folder(settings: BudgetConfig, one: Candidate, seed: int) -> Path:
     return found
 
 
+def at_work(settings: BudgetConfig, one: Candidate, figure: str) -> bool:
+    """Whether another process is at that training of a candidate; probes take minutes, and are not asked."""
+    seeds = {SCORE: 0} | {f"{SCORE}_{seed + 1}": seed for seed in range(1, SEEDS)}
+    return figure in seeds and runs.held(folder(settings, one, seeds[figure]) / runs.LOCK)
+
+
 def _trained(settings: BudgetConfig, one: Candidate, i: int, found: Standing) -> dict[str, float]:
     """Scores of a candidate's trainings, whole and in part, by figure."""
     values: dict[str, float] = {}
@@ -96,12 +111,8 @@ def _trained(settings: BudgetConfig, one: Candidate, i: int, found: Standing) ->
             found.took.trained.append((i, SCORE, _device_hours(record)))
         elif record["status"] == "partial" and values:
             found.took.trained.append((i, max(values, key=STOPS.__getitem__), _device_hours(record)))
-        elif record["status"] == "failed" and record.get("kind") in MENDED:
-            found.mended[one.name, figure] = _why(record)
-        elif record["status"] == "failed" and seed == 0:
-            found.failed[one.name] = _why(record)
         elif record["status"] == "failed":
-            found.without[one.name, figure] = _why(record)
+            found.failed[one.name, figure] = _failure(record)
     return values
 
 
@@ -139,13 +150,12 @@ def _measured(features: Mapping[tuple[str, str], Record], one: Candidate, i: int
         if kind == PROBE and record["status"] == "finished":
             found.took.probed.append((i, _device_hours(record)))
         elif kind == PROBE and record["status"] == "failed":
-            why = found.mended if record.get("kind") in MENDED else found.without
-            why[one.name, PROBE] = _why(record)
+            found.failed[one.name, PROBE] = _failure(record)
     return values
 
 
-def _why(record: Record) -> str:
-    return str(record.get("reason", "no reason was recorded"))
+def _failure(record: Record) -> Failure:
+    return Failure(str(record.get("reason", "no reason was recorded")), str(record.get("kind", "")))
 
 
 def _device_hours(record: Record) -> float:

@@ -68,7 +68,7 @@ def test_knowing_more_never_makes_less_sure(scores, hidden):
 def best_after(belief, measured) -> float:
     """What the best expected score is expected to be, by many drawn values of the figures."""
     normal = np.random.default_rng(0).standard_normal((100_000, max(len(measured), 1)))
-    return float(rise(belief, belief.mean[None], measured, normal)[0])
+    return float(rise(belief, belief.mean[None], measured, normal[None])[0])
 
 
 def test_what_one_figure_is_expected_to_save_is_the_closed_form_of_two_bases():

@@ -96,3 +96,9 @@ def test_further_seeds_are_scores_of_their_own():
     cal = seeds(Calibration(("score",), np.zeros(1), np.zeros(1), np.ones(1), np.array([[4.0]]), 70.0, 10.0, 6.0), 3)
     assert cal.figures == ("score", "score_2", "score_3")
     np.testing.assert_allclose(cal.errors, 4 * np.eye(3))
+
+
+def test_a_probe_that_costs_next_to_nothing_comes_before_any_training():
+    """With hours for all trainings it saves nothing, and may yet save hours."""
+    assert market(unknown(4), probe=0.001).next(40.0).figure == PROBE
+    assert market(unknown(4), probe=3.0).next(40.0).figure != PROBE

@@ -110,11 +110,11 @@ def rise(belief: Belief, means: Array, measured: Sequence[int], normal: Array) -
         belief: its covariances count.
         means: (rows, n) expected scores from which it starts, each row by itself.
         measured: a figures; may be none.
-        normal: (draws, at least a) standard normal numbers, for the values that the figures may take.
+        normal: (rows, draws, at least a) standard normal numbers, for the values that the figures may take.
     """
     index = list(measured)
     if not index:
         return np.asarray(means.max(axis=1))
     variance = belief.figures[np.ix_(index, index)] + TINY * np.eye(len(index))
     moves = np.linalg.solve(np.linalg.cholesky(variance), belief.cross[:, index].T)
-    return np.asarray((means[:, None] + normal[:, : len(index)] @ moves).max(axis=2).mean(axis=1))
+    return np.asarray((means[:, None] + normal[:, :, : len(index)] @ moves).max(axis=2).mean(axis=1))
