@@ -229,18 +229,21 @@ def _precision(load: Load, device: Device) -> str:
     return "float32" if device.name == "cpu" else "bf16"
 
 
-def check_fits(name: str, cost: Cost, device: Device) -> None:
+def check_fits(name: str, cost: Cost, device: Device, load: Load | None = None) -> None:
     """Refuse what the device has too little memory for.
 
     Raises:
         SelectionError: what it needs, what there is, and the ways out.
     """
-    if told := too_large({name: cost}, device):
+    if told := too_large({name: cost}, device, load):
         raise SelectionError(told)
 
 
-def too_large(needs: Mapping[str, Cost], device: Device) -> str:
-    """What of these a device has too little memory for, from the smallest on, with the ways out; "" where all fit."""
+def too_large(needs: Mapping[str, Cost], device: Device, load: Load | None = None) -> str:
+    """What of these a device has too little memory for, from the smallest on; "" where all fit.
+
+    load: leaves out of the ways out those that are taken already.
+    """
     over = sorted((cost.memory_gib, name) for name, cost in needs.items() if not fits(cost, device))
     if not over:
         return ""
@@ -248,9 +251,17 @@ def too_large(needs: Mapping[str, Cost], device: Device) -> str:
     head, tail = (f"{each[0]} does", "") if len(needs) == 1 else (f"{len(over)} of {len(needs)} do", shortened(each))
     return (
         f"{head} not fit {device.name}, which has {device.memory_gib:.0f} GiB and keeps {SPARE:.0%} free"
-        f"{': ' * bool(tail)}{tail}; give training=lora hardware.precision=bf16_weights, "
-        "training.gradient_checkpointing=true, a larger device=, or hardware=fsdp over several"
+        f"{': ' * bool(tail)}{tail}; give {_ways(load)}a larger device=, or hardware=fsdp over several"
     )
+
+
+def _ways(load: Load | None) -> str:
+    small = load is not None and load.lora_rank is not None and load.precision == "bf16_weights"
+    ways = {
+        "training=lora hardware.precision=bf16_weights, ": small,
+        "training.gradient_checkpointing=true, ": load is not None and load.checkpointing,
+    }
+    return "".join(way for way, taken in ways.items() if not taken)
 
 
 def fits(cost: Cost, device: Device) -> bool:

@@ -42,8 +42,8 @@ def priced(settings: BudgetConfig, chosen: Sequence[Candidate]) -> Priced:
     fitting = [i for i, cost in enumerate(needs) if costs.fits(cost, device)]
     if not fitting:
         least = min(range(len(needs)), key=lambda i: needs[i].memory_gib)
-        costs.check_fits(chosen[least].name, needs[least], device)  # raises, with the ways out
-    large = costs.too_large({one.name: cost for one, cost in zip(chosen, needs, strict=True)}, device)
+        costs.check_fits(chosen[least].name, needs[least], device, load)  # raises, with the ways out
+    large = costs.too_large({one.name: cost for one, cost in zip(chosen, needs, strict=True)}, device, load)
     left = [chosen[i] for i in fitting]
     return Priced(left, _prices(left, load, device), f"Left out: {large}." if large else "", needs[fitting[0]].basis)
 

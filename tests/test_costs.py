@@ -80,6 +80,10 @@ def test_what_does_not_fit_is_refused_with_the_ways_out():
     assert told.startswith("2 of 3 do not fit a6000, which has 48 GiB")
     assert "other (99 GiB), llama3 (169 GiB); give" in told, "the one that comes nearest first"
     assert costs.too_large({"small": small}, device) == ""
+    taken = replace(LOAD, lora_rank=16, checkpointing=True, precision="bf16_weights")
+    assert costs.too_large({"llama3": cost}, device, taken).endswith(
+        "free; give a larger device=, or hardware=fsdp over several"
+    )
     adapters = replace(LOAD, lora_rank=16, checkpointing=True, precision="bf16_weights")
     costs.check_fits("llama3", costs.training(costs.shape(8.03), adapters, device), device)
     costs.check_fits("llama3", cost, replace(device, memory_gib=None))
