@@ -170,8 +170,9 @@ class Plan:
             raise SelectionError(_too_small(self.settings.budget_gpu_hours, least, choice))
         if least.hours > left:
             return f"{amount(max(left, 0.0))} hours are left, and the cheapest purchase takes {amount(least.hours)}"
-        saved = max(found.worth, 0.0) if found is not None else 0.0
-        return f"the next hours would save {saved:.2g} points of regret each, less than worth={worth:g}"
+        saved = found.worth if found is not None else 0.0
+        told = f"{saved:.2g}" if saved >= LEAST else f"under {LEAST:g}"
+        return f"the next hours would save {told} points of regret each, less than worth={worth:g}"
 
     def _untried(self, choice: Choice, left: float) -> Purchase | None:
         """After failures: a training of the leader, if none of those left has begun one, for it may fail as well."""
