@@ -1,7 +1,8 @@
 """From scored pairs to accuracies: RewardBench 1 and 2, RM-Bench, JudgeBench, RMB and files of one's own.
 
 Accuracies are 0-100, a tie counts half. No figure travels without its interval: 90%, by drawing units anew within each
-subset, so that every resample has the benchmark's make-up. A subset without a mistake has an interval of no width.
+subset, so that every resample has the benchmark's make-up. Where no unit is wrong, or none right, nothing can be drawn
+otherwise; the open end is then the exact one of so many units (Clopper and Pearson 1934, doi 10.1093/biomet/26.4.404).
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from rm_selection.analysis.resampling import percentile_interval
+from rm_selection.analysis.resampling import LEVEL, percentile_interval
 from rm_selection.errors import ConfigError, TableError
 from rm_selection.rewardbench_rules import RULES
 from rm_selection.scored_pairs import LENGTHS, checked
 from rm_selection.tally import Counts, Floats, Tally
+
+ROUNDING = 1e-9  # of a weighted sum, points
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def evaluate(benchmark: str, pairs: pd.DataFrame, resamples: int = 2_000, seed: 
         categories=_named(values, "categories."),
         subsets=_named(values, "subsets."),
         details=_named(values, "details."),
-        intervals=_intervals(drawn, figures),
+        intervals=_intervals(drawn, figures) | _one_sided(tally, figures, values),
         n=len(scored),
         units=sum(len(count.won) for count in tally.counts.values()),
         ties=int((scored["score_chosen"] == scored["score_rejected"]).sum()),
@@ -169,6 +172,24 @@ def _figures(tally: Tally) -> dict[str, Floats]:
 def _intervals(drawn: Floats, figures: Mapping[str, Floats]) -> dict[str, tuple[float, float]]:
     ends = {name: percentile_interval(100 * drawn @ weights) for name, weights in figures.items()}
     return {name: interval for name, interval in ends.items() if np.isfinite(interval).all()}
+
+
+def _one_sided(
+    tally: Tally, figures: Mapping[str, Floats], values: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    """The intervals of figures of which every unit is right, or wrong."""
+    found = {}
+    for name in (name for name, value in values.items() if min(value, 100 - value) < ROUNDING):
+        open_end = 100 * ((1 - LEVEL) / 2) ** (1 / _units(tally, figures[name]))
+        found[name] = (open_end, 100.0) if values[name] > ROUNDING else (0.0, 100 - open_end)
+    return found
+
+
+def _units(tally: Tally, weights: Floats) -> int:
+    """How many units a figure of those weights is about."""
+    parts = np.split(weights, np.cumsum([count.of.shape[1] for count in tally.counts.values()])[:-1])
+    pairs = zip(tally.counts.values(), parts, strict=True)
+    return sum(int((count.of[:, part > 0] > 0).any(axis=1).sum()) for count, part in pairs)
 
 
 def _named(values: Mapping[str, float], prefix: str) -> dict[str, float]:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from scored import BY_HAND, OFFICIAL, pairs_of_prompt, random_v1, rm_bench_pairs, v1_pairs, v2_pairs
 
 from rm_selection.errors import ConfigError, TableError
@@ -228,3 +229,18 @@ def test_refuses_to_compare_models_on_different_pairs():
         paired_difference("rewardbench", hand_made, hand_made.iloc[1:])
     with pytest.raises(TableError, match="is in another subset for the second model"):
         paired_difference("jsonl", hand_made, hand_made.assign(subset="x"))
+
+
+@pytest.mark.parametrize("won", [0, 24])
+def test_where_nothing_is_wrong_or_right_the_open_end_is_that_of_the_exact_interval(won):
+    found = evaluate("jsonl", frame([("x", 1 if won else -1, 0)] * 24))
+    exact = binomtest(won, 24).proportion_ci(0.9, "exact")
+    assert found.intervals["score"] == pytest.approx((100 * exact.low, 100 * exact.high))
+    assert found.intervals["subsets.x"] == found.intervals["score"]
+
+
+def test_prompts_and_not_their_pairs_are_counted_where_all_are_right():
+    rows = [row for prompt in range(6) for row in pairs_of_prompt("math", str(prompt), [3.0] * 3, [1.0] * 3)]
+    found = evaluate("rm_bench", pd.DataFrame(rows))
+    assert found.intervals["categories.math"] == pytest.approx((100 * 0.05 ** (1 / 6), 100))
+    assert found.intervals["subsets.math"] == found.intervals["categories.math"]
