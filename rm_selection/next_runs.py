@@ -254,7 +254,10 @@ def _leaders(each: Foreseen, hours: float) -> NDArray[np.bool_]:
     """(draws, n) whether a candidate is among those that the rest of the budget goes to."""
     draws = np.arange(len(each.means))
     chosen, left = np.zeros(each.means.shape, dtype=bool), np.full(len(draws), float(hours))
+    least = each.prices.min()
     for column in _order(each).T:
+        if left.max() < least:
+            break
         price = each.prices[column]
         taken = (price <= left) & (chosen.sum(axis=1) < LEADERS)
         chosen[draws, column] = taken

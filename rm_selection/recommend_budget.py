@@ -40,12 +40,15 @@ def main(settings: BudgetConfig) -> None:
 
 def _chosen(settings: BudgetConfig, words: list[str]) -> pd.DataFrame:
     """Spend the budget, tell the answer, and return the ranking."""
+    from threadpoolctl import threadpool_limits
+
     from rm_selection import chosen, console, studies
     from rm_selection.budget import Plan, spend
     from rm_selection.buying import Commands
 
-    plan = Plan(settings)
-    choice = spend(plan, Commands(settings, words), settings.dry_run)
+    with threadpool_limits(1):  # many small matrices, for which threads only wait for each other
+        plan = Plan(settings)
+        choice = spend(plan, Commands(settings, words), settings.dry_run)
     now = plan.stand() if settings.dry_run else choice
     table, said = chosen.ranking(plan, now), chosen.sentences(plan, now, choice)
     if settings.dry_run:
