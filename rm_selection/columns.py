@@ -150,6 +150,10 @@ COLUMNS: dict[str, Column] = {
     "decided": _text("Decided", "whether the whole interval lies above 0"),
     "same_for_all": _text("Whatever the objective", "whether the same stage is best under every objective"),
     "rank": Column("Rank", "number", "place by predicted score", 0),
+    "recommendation.predicted": _points(
+        "Expected", "score to expect: measured or predicted, as the basis says; under a budget, given all figures"
+    ),
+    "measured": _points("Measured", "score of the trained reward model, mean over its runs; none before one has ended"),
     "probability_top_1": _share("P(best)", "probability of being the best of all candidates"),
     "tied": _text("Tied", "whether its score may be that of the first, for all that is known"),
     "probability_top_5": _share("P(top 5)", "probability of being among the best five"),

@@ -179,7 +179,8 @@ def recommendation(tables: Tables) -> Figure:
     measured = frame["basis"].astype(str).str.startswith("measured").to_numpy()
     height = np.arange(len(frame))
     figure, [panel] = canvas("Best bases for a reward model", len(frame) * ROW * 1.2 + 1.2)
-    kinds = (("measured", measured, (BLUE, "o"), False), ("predicted", ~measured, (VERMILLION, "D"), True))
+    known, others = plots_cost.kinds(frame)
+    kinds = ((known, measured, (BLUE, "o"), False), (others, ~measured, (VERMILLION, "D"), True))
     for _, rows, mark, hollow in kinds:
         chosen = frame[rows]
         interval(panel, height[rows], chosen["low"], chosen["high"], mark[0])

@@ -36,10 +36,16 @@ def cost(tables: Mapping[str, pd.DataFrame]) -> Figure | None:
     _name(panel, best)
     panel.set_xlabel("Training, hours")
     panel.set_ylabel("Reward-model score, points")
-    kinds = [Entry("measured", (BLUE, "o")), Entry("predicted", (VERMILLION, "D"), hollow=True)]
+    known, open_ = kinds(frame)
+    marks = [Entry(known, (BLUE, "o")), Entry(open_, (VERMILLION, "D"), hollow=True)]
     lines = [Entry("best of every budget", (GREEN, "None"), "--"), Entry("its 90% interval", (MUTED, "None"), "-")]
-    legend(figure, [*kinds, *lines], columns=4)
+    legend(figure, [*marks, *lines], columns=4)
     return figure
+
+
+def kinds(ranking: pd.DataFrame) -> tuple[str, str]:
+    """What candidates are called that were trained to the end, and others; under a budget no score is one alone."""
+    return ("trained to the end", "not trained to the end") if "tied" in ranking else ("measured", "predicted")
 
 
 def _name(panel: Axes, best: pd.DataFrame) -> None:

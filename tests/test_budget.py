@@ -124,6 +124,8 @@ def test_the_best_base_is_found_for_less_than_training_all(files, monkeypatch, c
     assert [len(bases) for bases in probed] == [1, 5]  # one tells what a probe takes, then all others
     assert played.ran[0][2] == "rm_selection.measure"  # before any training
     said = capsys.readouterr().out
+    assert ranked["measured"].iloc[0] == TRUTH["qwen2"]
+    assert ranked["measured"].notna().tolist() == ranked["basis"].str.startswith("measured").tolist()
     assert "Train the reward model from qwen2@instruct" in said
     assert "expected regret" in said
     assert "of 4 device-hours" in said

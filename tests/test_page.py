@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from page_tables import MODELS, checkpoints, study
+from page_tables import MODELS, checkpoints, study, under_budget
 
 from rm_selection import plots
 from rm_selection.analysis.frontier import frontier
@@ -83,6 +83,21 @@ def test_a_predicted_leader_is_said_to_be_one_beside_the_best_measured():
     assert "Expected to be the best is maker/qwen-0: predicted 88.0 points" in text
     assert "Nobody has measured it, and it lies outside what the predictor was fitted on." in text
     assert "Of the measured ones the likeliest to be the best is maker/qwen-1 (rank 2)" in text
+
+
+def test_under_a_budget_what_is_expected_is_never_called_measured():
+    tables = study() | checkpoints() | {"recommendation": under_budget()}
+    words = Reader(page("published", tables, {}, {})).text
+    text = " ".join(words)
+    assert (
+        "Train the reward model from maker/qwen-0: expected score 88.0 points [84.0, 92.0], "
+        "measured 89.2 on average over 2 trainings."
+    ) in text
+    assert "maker/qwen-1, expected score 84.0 points [80.0, 88.0], measured 85.0 in one training; " in text
+    assert "maker/qwen-2, expected score 80.0 points [76.0, 84.0], trained to 75% of its steps; " in text
+    assert "Of those not trained to the end the likeliest to be the best is maker/newcomer-7 (rank 8)" in text
+    assert "place 1 of 8 with expected score 88.0 points [84.0, 92.0], measured 89.2 on average over 2" in text
+    assert "measured 88.0" not in text
 
 
 def test_a_ranking_by_categories_says_so_and_one_by_all_of_them_does_not():
