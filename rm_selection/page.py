@@ -16,6 +16,7 @@ from rm_selection.inline_svg import inline
 from rm_selection.page_answer import answer, findings
 from rm_selection.page_parts import FIGURES, PARTS
 from rm_selection.page_tables import LONG, View, views
+from rm_selection.settings import typed_word
 from rm_selection.sheets import address, models, sheets, slugs
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def page(
     pages = sheets(tables, names)
     known = {*ELSEWHERE, *(name for part in PARTS for name in part.tables)}
     ranking = tables.get("recommendation")
+    budget = ranking is not None and "tied" in ranking
     return _template().render(
         study=study,
         own="runs" in tables,
@@ -75,7 +77,9 @@ def page(
         answer=answer(ranking, made.settings, made.header) if ranking is not None and len(ranking) else [],
         top=_top(ranking, links) if ranking is not None and len(ranking) else None,
         notes=made,
-        budget=ranking is not None and "tied" in ranking,
+        budget=budget,
+        header=made.header[1:] if budget else made.header,  # under a budget its first sentence is the answer
+        typed=_typed(made.settings),
         parts=[part for part in PARTS if drawn.keys() & set(part.figures) or any(map(shown.get, part.tables))],
         findings=findings(tables),
         figures=drawn,
@@ -88,6 +92,15 @@ def page(
         charts={model: [(one, _chart(one)) for one in found] for model, found in (charts or {}).items()},
         files=files,
     )
+
+
+def _typed(settings: Mapping[str, Any]) -> list[str]:
+    """The settings of a ranking as one types them, but for those left open and where it lies."""
+    return [
+        typed_word(name, value)
+        for name, value in settings.items()
+        if value is not None and value != [] and name != "output" and not isinstance(value, dict)
+    ]
 
 
 def _chart(chart: Chart) -> Markup:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
 from rm_selection.columns import is_missing, written
-from rm_selection.settings import CATEGORIES
+from rm_selection.settings import CATEGORIES, typed_word
 
 Tables = Mapping[str, pd.DataFrame]
 RUNNERS_UP = 4  # candidates named in words
@@ -47,7 +47,7 @@ def answer(ranking: pd.DataFrame, settings: Mapping[str, Any], header: Sequence[
             f"Of {kind} the likeliest to be the best is {likely['model']} (rank {likely['rank']:.0f}): "
             f"{estimate(likely)}, best with probability {written(likely['probability_top_1'], 2)}; {advice}."
         )
-    if limits := [f"{name}={settings[name]}" for name in LIMITS if settings.get(name)]:
+    if limits := [typed_word(name, settings[name]) for name in LIMITS if settings.get(name)]:
         sentences.append(f"Only what satisfies {', '.join(limits)} was ranked; another limit may give another answer.")
     return sentences
 

@@ -5,7 +5,6 @@ python -m rm_selection.recommend budget_gpu_hours=40 dataset=ultrafeedback candi
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rm_selection.budget_settings import BudgetConfig
@@ -37,6 +36,7 @@ def _chosen(settings: BudgetConfig, words: list[str]) -> pd.DataFrame:
     """Spend the budget, tell the answer, and return the ranking."""
     from rm_selection import chosen, console, studies
     from rm_selection.budget import Plan, spend
+    from rm_selection.budget_told import told
     from rm_selection.buying import Commands
 
     plan = Plan(settings)
@@ -46,7 +46,7 @@ def _chosen(settings: BudgetConfig, words: list[str]) -> pd.DataFrame:
     if settings.dry_run:
         console.plan(chosen.purchases(choice), said)
         return table
-    written = studies.write_recommendation(settings.folder, table, said, [], asdict(settings))
+    written = studies.write_recommendation(settings.folder, table, said, [], told(settings, words))
     console.recommendation(table.head(settings.top), said, [], "device-hours of one whole training")
     console.line(f"{len(table)} rows: {written}")
     return table

@@ -133,6 +133,17 @@ def test_the_best_base_is_found_for_less_than_training_all(files, monkeypatch, c
     assert f"It is trained already: {where}" in said.replace("\n", "")
 
 
+def test_the_record_tells_the_settings_as_they_are_typed(files, monkeypatch):
+    Played(monkeypatch)
+    assert call(*words(files, "budget_gpu_hours=2", "licence=apache-2.0", "candidates=qwen2,phi3-mini,yi-6b")) == 0
+    told = json.loads((files / "outputs" / "choice" / "recommendation.json").read_text())["settings"]
+    decide = {"study": "choice", "budget_gpu_hours": 2.0, "seed": 1, "licence": ["apache-2.0"]}
+    groups = {"dataset": "jsonl", "objective": "bradley_terry", "evaluation": "jsonl", "training": "lora"}
+    given = {"dataset.train": str(files / "train.jsonl"), "evaluation.path": str(files / "test.jsonl")}
+    others = {"candidates": ["qwen2", "phi3-mini", "yi-6b"], "device": "h200", "worth": 0.0}
+    assert told == decide | groups | given | others
+
+
 def test_what_was_spent_is_what_the_records_say(files, monkeypatch, capsys):
     Played(monkeypatch)
     call(*words(files, "budget_gpu_hours=3"))

@@ -100,6 +100,19 @@ def test_under_a_budget_what_is_expected_is_never_called_measured():
     assert "measured 88.0" not in text
 
 
+def test_under_a_budget_the_answer_is_said_once_and_its_settings_as_they_are_typed():
+    header = ["Train the reward model from maker/qwen-0: expected score 88.0.", "Spent 3 of 4 device-hours."]
+    settings = {"dataset": "mine", "candidates": ["a", "b"], "same_tokenizer": True, "budget_gpu_hours": 4.0}
+    settings |= {"base": {"name": "llama3"}, "policy": None}  # as formerly written
+    notes = {"header": header, "settings": settings}
+    text = page("published", study() | {"recommendation": under_budget()}, {}, notes)
+    assert text.count(header[0]) == 1
+    assert f"<p>{header[0]}</p>\n<p>So far it was measured 89.2 on average over 2 trainings; " in text
+    assert f"<li>{header[1]}</li>" in text
+    shown = re.findall(r"<code>([^<]*)</code>", text.split("Settings of this ranking: ")[1].split("</p>")[0])
+    assert shown == ["dataset=mine", "candidates=[a,b]", "same_tokenizer=true", "budget_gpu_hours=4"]
+
+
 def test_a_ranking_by_categories_says_so_and_one_by_all_of_them_does_not():
     every = ["chat", "chat_hard", "safety", "reasoning"]
     said = {
@@ -113,7 +126,7 @@ def test_notes_and_limits_of_the_ranking_are_told():
     text = page("published", study(), {}, NOTES)
     assert "Size alone would say X." in text
     assert "Nine lack figures." in text
-    assert "Only what satisfies max_params_b=9.0 was ranked" in text
+    assert "Only what satisfies max_params_b=9 was ranked" in text
 
 
 def test_without_a_ranking_the_page_says_how_to_make_one():
