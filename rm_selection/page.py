@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ Tables = Mapping[str, pd.DataFrame]
 # The inks of plot_style, named again so that a page needs no matplotlib; a test holds the two together.
 INKS = {"#1b1f24": "var(--text)", "#68707a": "var(--muted)", "#d3d7dc": "var(--line)"}
 TOP = 10  # candidates shown with the answer
+_STARRED = "* with figures filled in or outside the fitted range; the table of all candidates names them."
 MARKS = {"yes": "\u2713", "partly": "\u25d0", "no": "\u2717"}
 ELSEWHERE = ("recommendation", "claims", "models", "sources")  # tables with a place of their own
 
@@ -108,9 +110,15 @@ def _chart(chart: Chart) -> Markup:
 
 
 def _top(ranking: pd.DataFrame, links: Mapping[str, str]) -> View:
-    count = TOP if len(ranking) > LONG else len(ranking)  # a short ranking is not shown a second time in full
-    first = ranking.sort_values("rank").head(count)
-    return views("recommendation", first, f"The first {count} candidates", links)[0]
+    ordered = ranking.sort_values("rank")
+    if len(ranking) <= LONG:  # a short ranking is not shown a second time in full
+        return views("recommendation", ordered, f"All {len(ranking)} candidates", links)[0]
+    kinds, remarks = ordered["basis"].astype(str).str.partition("; ")[[0, 2]].to_numpy().T
+    brief = [f"{kind}*" if remark else kind for kind, remark in zip(kinds, remarks, strict=True)]
+    first = ordered.assign(basis=brief).drop(columns="family", errors="ignore").head(TOP)
+    shown = views("recommendation", first, f"The first {TOP} candidates", links)[0]
+    starred = first["basis"].str.endswith("*").any()
+    return replace(shown, note=_STARRED) if starred else shown
 
 
 def _of_sheets(pages: Sequence[Any]) -> list[View]:

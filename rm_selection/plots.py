@@ -186,7 +186,7 @@ def recommendation(tables: Tables) -> Figure:
         interval(panel, height[rows], chosen["low"], chosen["high"], mark[0])
         points(panel, chosen["predicted"], height[rows], mark, hollow=hollow, size=36)
     names = short_names(list(frame["model"]))
-    rows_axis(panel, [f"{name}  {rank:.0f}" for name, rank in zip(names, frame["rank"], strict=True)])
+    rows_axis(panel, [f"{rank:.0f}. {name}" for name, rank in zip(names, frame["rank"], strict=True)])
     panel.set_xlabel(f"{SCORE}, with 90% interval")
     entries = [Entry(kind, mark, "-", hollow) for kind, _, mark, hollow in kinds]
     legend(figure, entries)

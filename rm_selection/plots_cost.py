@@ -13,7 +13,7 @@ from rm_selection.analysis.frontier import frontier
 from rm_selection.plot_style import BLUE, GREEN, MUTED, VERMILLION, Entry, canvas, legend, points, short_names
 
 SPREAD = 20  # a range of costs wider than this is drawn on a logarithmic axis
-APART = 0.035  # of the height, between two names
+APART = 0.05  # of the height, between two names at least
 
 
 def cost(tables: Mapping[str, pd.DataFrame]) -> Figure | None:
@@ -49,14 +49,20 @@ def kinds(ranking: pd.DataFrame) -> tuple[str, str]:
 
 
 def _name(panel: Axes, best: pd.DataFrame) -> None:
-    """Names to the left of their marks, where nothing can score as high; the room for them is made by the axis."""
+    """Names to the left of their marks, where nothing can score as high; the room for them is made by the axis.
+
+    From the best down, and none where it would lie on one already there: the table holds them all.
+    """
     low, high = panel.get_ylim()
-    last = float("-inf")
-    for name, row in zip(short_names(list(best["model"])), best.to_dict("records"), strict=True):
-        last = max(float(row["predicted"]), last + APART * (high - low))
+    last = float("inf")
+    rows = list(zip(short_names(list(best["model"])), best["train_gpu_hours"], best["predicted"], strict=True))
+    for name, hours, score in sorted(rows, key=lambda row: -row[2]):
+        if last - score < APART * (high - low):
+            continue
+        last = score
         panel.annotate(
             name,
-            (float(row["train_gpu_hours"]), last),
+            (hours, score),
             xytext=(-6, 0),
             textcoords="offset points",
             fontsize=8,

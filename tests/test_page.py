@@ -219,6 +219,18 @@ def test_any_low_and_high_join_the_column_between_them():
     assert [(cell.text, cell.interval) for cell in made.rows[0]] == [("40", ""), ("3.3", "[2.6, 3.9]"), ("1.00", "")]
 
 
+def test_the_interval_of_a_score_stands_with_the_score_not_with_its_seconds():
+    row = {"model": "a", "score": [82.6], "seconds": [6.4], "low": [80.4], "high": [84.9]}
+    (made,) = view("scores", "", pd.DataFrame(row)).rows
+    assert [(cell.text, cell.interval) for cell in made[1:]] == [("82.6", "[80.4, 84.9]"), ("6.40", "")]
+
+
+def test_true_and_false_are_yes_and_no():
+    shown = view("recommendation", "", pd.DataFrame({"tied": [True, False]}))
+    assert [cell.text for (cell,) in shown.rows] == ["yes", "no"]
+    assert not shown.columns[0][2]
+
+
 def test_a_long_table_is_cut_and_says_so():
     made = view("recommendation", "", pd.DataFrame({"rank": range(MOST + 5)}))
     assert len(made.rows) == MOST
@@ -233,6 +245,18 @@ def test_long_tables_are_folded_and_all_but_the_shortest_filtered():
     assert objectives.index("<input") < objectives.index("<table")
     gains = text[text.index('id="table-gains-1"') : text.index('id="correlation"')]
     assert "<input" not in gains
+
+
+def test_remarks_on_a_basis_stand_in_the_table_of_all_candidates_not_with_the_answer():
+    ranking = pd.concat([study()["recommendation"]] * 3, ignore_index=True)
+    ranking["rank"] = range(1, 25)
+    text = page("published", {"recommendation": ranking.iloc[::-1]}, {}, {})
+    first, every = text.split('id="top"')[1].split('id="all-candidates"')
+    assert "<td>predicted*</td>" in first
+    assert "* with figures filled in or outside the fitted range" in first
+    assert "olv2_musr imputed; params_b outside the fitted range" not in first
+    assert "olv2_musr imputed; params_b outside the fitted range" in every
+    assert "olv2_musr imputed" in page("published", study(), {}, {}).split('id="top"')[1]  # the only table
 
 
 def test_tables_and_figures_link_to_the_files_beside_the_page():
