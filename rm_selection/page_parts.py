@@ -100,7 +100,7 @@ PARTS = (
         "cost",
         "What it costs, and what that buys",
         "The dashed line is the best score to be had for so many hours of training; what lies far below it is paid for "
-        "without a gain. A hollow diamond is a prediction: its interval says how much of the gain is sure.",
+        "without a gain. A hollow diamond was not trained to the end: its interval says how much of the gain is sure.",
         figures=("cost",),
         tables=("frontier", "spent", "costs"),
     ),

@@ -70,4 +70,6 @@ def _name(panel: Axes, best: pd.DataFrame) -> None:
             va="center",
         )
     left, right = panel.get_xlim()
+    if panel.get_xscale() != "log":  # the room for names is left of 0, where there are no hours
+        panel.set_xticks([tick for tick in panel.get_xticks() if 0 <= tick <= right])
     panel.set_xlim(left / (right / left) ** 0.45 if panel.get_xscale() == "log" else left - 0.6 * (right - left), right)
