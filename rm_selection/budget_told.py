@@ -21,8 +21,8 @@ def told(settings: BudgetConfig, words: Sequence[str]) -> dict[str, object]:
         settings: of the plan.
         words: that the command was given; what they say of data, training and the like is told as it was typed.
     """
-    pairs = [word.lstrip("+").partition("=") for word in words]
-    given = {name: value for name, _, value in pairs if name.partition(".")[0] not in NOT_TOLD}
+    pairs = [word.partition("=") for word in words]
+    given = {name: value for name, _, value in pairs if name.lstrip("+~").partition(".")[0] not in NOT_TOLD}
     evaluations = list(settings.evaluation.sets)
     groups: dict[str, object] = {"dataset": settings.dataset.name, "objective": settings.objective.name}
     groups["evaluation"] = evaluations[0] if len(evaluations) == 1 else evaluations

@@ -39,8 +39,9 @@ def answer(ranking: pd.DataFrame, settings: Mapping[str, Any], header: Sequence[
         named = "; ".join(f"{row['model']}, {estimate(row)}" for row in others[:RUNNERS_UP])
         sentences.append(f"Next to it: {named}.")
     # A prediction and a measurement are not the same kind of advice: whichever leads, name the best of the other kind.
+    # Under a budget expectations hold whatever was measured, so a measured one is no safer.
     other_kind = [row for row in others if _measured(row) != _measured(first)]
-    if other_kind:
+    if other_kind and (_measured(first) or not under_budget(first)):
         likely = max(other_kind, key=lambda row: float(row["probability_top_1"]))
         kind, advice = _kind(first)
         sentences.append(
@@ -78,9 +79,10 @@ def under_budget(row: Mapping[Any, Any]) -> bool:
 
 def _kind(first: Mapping[Any, Any]) -> tuple[str, str]:
     """The candidates of the other kind than the first, and what to think of them."""
-    done = "those trained to the end" if under_budget(first) else "the measured ones"
-    others = "those not trained to the end" if under_budget(first) else "the unmeasured ones"
-    return (others, "only training it will tell") if _measured(first) else (done, "the safer choice")
+    if not _measured(first):
+        return "the measured ones", "the safer choice"
+    ones = "those not trained to the end" if under_budget(first) else "the unmeasured ones"
+    return ones, "only training it will tell"
 
 
 def _on_trainings(row: Mapping[Any, Any]) -> str:

@@ -100,6 +100,14 @@ def test_under_a_budget_what_is_expected_is_never_called_measured():
     assert "measured 88.0" not in text
 
 
+def test_under_a_budget_a_first_that_was_trained_in_part_has_no_safer_one_beside_it():
+    ranking = under_budget()
+    ranking["basis"] = ["trained to 75%", *ranking["basis"][1:]]
+    text = page("published", {"recommendation": ranking}, {}, {"header": ["Train it.", "Spent 3."]})
+    assert "<p>Train it.</p>\n<p>So far it was trained to 75% of its steps.</p>" in text
+    assert "the safer choice" not in text
+
+
 def test_under_a_budget_the_answer_is_said_once_and_its_settings_as_they_are_typed():
     header = ["Train the reward model from maker/qwen-0: expected score 88.0.", "Spent 3 of 4 device-hours."]
     settings = {"dataset": "mine", "candidates": ["a", "b"], "same_tokenizer": True, "budget_gpu_hours": 4.0}
