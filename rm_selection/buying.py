@@ -17,6 +17,7 @@ from rm_selection import console
 from rm_selection.analysis.calibration import SCORE
 from rm_selection.budget import Choice
 from rm_selection.budget_settings import BudgetConfig
+from rm_selection.config import quoted
 from rm_selection.measure_settings import MeasureConfig
 from rm_selection.next_runs import PROBE, STOPS, Purchase
 from rm_selection.train_settings import DatasetConfig, TrainConfig
@@ -60,7 +61,7 @@ class Commands:
         dataset: DatasetConfig = self.settings.dataset
         files = dataset.train if dataset.repo is None else dataset.name
         pairs = files if dataset.kind == "pairs" else dataset.pairs
-        return [f"feature.pairs={pairs}"] if self.settings.probe == PROBE and pairs is not None else []
+        return [quoted("feature.pairs", pairs)] if self.settings.probe == PROBE and pairs is not None else []
 
     def _handed_on(self, schema: type[MeasureConfig] | type[TrainConfig]) -> list[str]:
         names = {f.name for f in fields(schema)} - set(_OURS)

@@ -19,8 +19,9 @@ DRAWS = 4000
 
 
 def ranking(plan: Plan, choice: Choice) -> pd.DataFrame:
-    """Every candidate, the best first: the columns of a study's `recommendation`, `family` and `tied`.
+    """Every candidate, the best first: the columns of a study's `recommendation`, `family`, `measured` and `tied`.
 
+    predicted: what is expected, given all figures. measured: mean score of its whole trainings, NaN before any.
     tied: whether the 90% interval of the difference from the first holds 0. basis: the furthest that is known of it.
     """
     belief, rng = choice.belief, np.random.default_rng(plan.settings.seed)
@@ -41,6 +42,7 @@ def ranking(plan: Plan, choice: Choice) -> pd.DataFrame:
             "probability_top_5": (places < 5).mean(axis=0),
             "train_gpu_hours": choice.prices.training[SCORE],
             "basis": [_basis(plan.figures, row) for row in choice.known],
+            "measured": _measured(plan.figures, choice.known),
             "tied": _tied(belief),
         }
     ).sort_values(["predicted", "model"], ascending=[False, True], ignore_index=True)
@@ -143,6 +145,11 @@ def _basis(figures: tuple[str, ...], known: np.ndarray) -> str:
     if stops := [STOPS[name] for name in there if name in STOPS]:
         return f"trained to {max(stops):.0%}"
     return "probed" if PROBE in there else "predicted" if there else "unknown"
+
+
+def _measured(figures: tuple[str, ...], known: np.ndarray) -> pd.Series:
+    whole = [name for name in figures if name.partition("_")[0] == SCORE]
+    return pd.DataFrame(known, columns=list(figures))[whole].mean(axis=1)
 
 
 def _tied(belief: Belief) -> np.ndarray:

@@ -57,6 +57,10 @@ def amount(value: float) -> str:
 
 
 # A key `table.column` goes before `column`. Any pair <name>_low, <name>_high is the 90% interval of <name>.
+_EXPECTED = _points(
+    "Expected", "score to expect: measured or predicted, as the basis says; under a budget, given all figures"
+)
+
 COLUMNS: dict[str, Column] = {
     "model": _text("Model", "the base model as it is named on the Hugging Face Hub"),
     "family": _text("Family", "lineage of the base; generations and fine-tunes of one lineage are one family"),
@@ -150,6 +154,9 @@ COLUMNS: dict[str, Column] = {
     "decided": _text("Decided", "whether the whole interval lies above 0"),
     "same_for_all": _text("Whatever the objective", "whether the same stage is best under every objective"),
     "rank": Column("Rank", "number", "place by predicted score", 0),
+    "recommendation.predicted": _EXPECTED,
+    "frontier.predicted": _EXPECTED,
+    "measured": _points("Measured", "score of the trained reward model, mean over its runs; none before one has ended"),
     "probability_top_1": _share("P(best)", "probability of being the best of all candidates"),
     "tied": _text("Tied", "whether its score may be that of the first, for all that is known"),
     "probability_top_5": _share("P(top 5)", "probability of being among the best five"),

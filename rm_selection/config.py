@@ -28,6 +28,8 @@ T = TypeVar("T")
 # What Hydra says of objective=x: group, name and the options there are.
 _NO_SUCH_OPTION = r"ould not find '([\w/]+)/([^']*)'.*Available options in '[\w/]+':\n(.*?)(?:\nConfig|\Z)"
 
+_NO_TEXTS = ("null", "true", "false", "nan", "inf")  # words that Hydra takes for other values
+
 _PACKAGE = Path(__file__).resolve().parent
 # An installed wheel carries conf/ inside the package; a checkout has it beside the package.
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
@@ -166,6 +168,14 @@ def typed(schema: type[T], config: DictConfig, under: str = "") -> T:
 def _structured(schema: type[Any]) -> Any:
     """Kept, for a budget reads seventy files of one schema; merging copies it."""
     return OmegaConf.structured(schema)
+
+
+def quoted(name: str, value: str) -> str:
+    """A setting as a word of a command, name=value, that Hydra reads back as this text, whatever blanks it holds."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    plain = re.fullmatch(r"[A-Za-z_/][A-Za-z0-9_./-]*", value) and value.lower() not in _NO_TEXTS
+    return f"{name}={value if plain else QuotedString(value, Quote.single).with_quotes()}"
 
 
 def in_context(content: DictConfig, context: Mapping[str, Any] | None = None) -> DictConfig:

@@ -32,8 +32,8 @@ _LEFT = (
     "how",
     "of",
 )
-_WRAPPED = ("licence", "claimed", "found", "how", "of")
-_WITH_LICENCE = 116  # columns of a terminal that a ranking with licences needs
+_WRAPPED = ("model", "licence", "claimed", "found", "how", "of")
+_DISPENSABLE = ("licence", "top 5", "GPU-h", "B")  # of a ranking, the first to go where the terminal is narrow
 
 
 def line(text: str) -> None:
@@ -106,12 +106,29 @@ def recommendation(ranked: pd.DataFrame, header: list[str], warnings: list[str],
             "basis": ranked["basis"].map(_brief),
         }
     )
-    if _OUT.width < _WITH_LICENCE:
-        shown = shown.drop(columns="licence")
+    shown = _fitting(shown)
     table("Expected score, points, with 90% interval", shown)
-    line(f"top 1, top 5: chance to be the best, among the best five; GPU-h: {hours_are}")
+    line("; ".join(text for name, text in _legend(hours_are).items() if name in shown))
     if shown["basis"].str.endswith("*").any():
         line("* with figures filled in or outside the fitted range; the column basis of the table names them")
+
+
+def _fitting(ranked: pd.DataFrame) -> pd.DataFrame:
+    """The ranking without the columns for which the terminal is too narrow; the table on disk holds all."""
+    for name in _DISPENSABLE:
+        widths = [max(len(str(column)), *ranked[column].astype(str).str.len()) + 1 for column in ranked]
+        if sum(widths) > _OUT.width:
+            ranked = ranked.drop(columns=name)
+    return ranked
+
+
+def _legend(hours_are: str) -> dict[str, str]:
+    """What columns of a ranking mean, by name."""
+    return {
+        "top 1": "top 1: chance to be the best",
+        "top 5": "top 5: to be among the best five",
+        "GPU-h": f"GPU-h: {hours_are}",
+    }
 
 
 def plan(purchases: pd.DataFrame, said: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from rm_selection.inline_svg import inline
 from rm_selection.page_answer import answer, findings
 from rm_selection.page_parts import FIGURES, PARTS
 from rm_selection.page_tables import LONG, View, views
+from rm_selection.settings import typed_word
 from rm_selection.sheets import address, models, sheets, slugs
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ Tables = Mapping[str, pd.DataFrame]
 # The inks of plot_style, named again so that a page needs no matplotlib; a test holds the two together.
 INKS = {"#1b1f24": "var(--text)", "#68707a": "var(--muted)", "#d3d7dc": "var(--line)"}
 TOP = 10  # candidates shown with the answer
+_STARRED = "* with figures filled in or outside the fitted range; the table of all candidates names them."
 MARKS = {"yes": "\u2713", "partly": "\u25d0", "no": "\u2717"}
 ELSEWHERE = ("recommendation", "claims", "models", "sources")  # tables with a place of their own
 
@@ -67,14 +70,18 @@ def page(
     pages = sheets(tables, names)
     known = {*ELSEWHERE, *(name for part in PARTS for name in part.tables)}
     ranking = tables.get("recommendation")
+    budget = ranking is not None and "tied" in ranking
     return _template().render(
         study=study,
         own="runs" in tables,
         test=tables["runs"]["evaluation"].iloc[0] if "runs" in tables else "RewardBench",
         version=__version__,
-        answer=answer(ranking, made.settings) if ranking is not None and len(ranking) else [],
+        answer=answer(ranking, made.settings, made.header) if ranking is not None and len(ranking) else [],
         top=_top(ranking, links) if ranking is not None and len(ranking) else None,
         notes=made,
+        budget=budget,
+        header=made.header[1:] if budget else made.header,  # under a budget its first sentence is the answer
+        typed=_typed(made.settings),
         parts=[part for part in PARTS if drawn.keys() & set(part.figures) or any(map(shown.get, part.tables))],
         findings=findings(tables),
         figures=drawn,
@@ -89,14 +96,29 @@ def page(
     )
 
 
+def _typed(settings: Mapping[str, Any]) -> list[str]:
+    """The settings of a ranking as one types them, but for those left open and where it lies."""
+    return [
+        typed_word(name, value)
+        for name, value in settings.items()
+        if value is not None and value != [] and name != "output" and not isinstance(value, dict)
+    ]
+
+
 def _chart(chart: Chart) -> Markup:
     return Markup(inline("chart", chart.svg, chart.title, INKS))
 
 
 def _top(ranking: pd.DataFrame, links: Mapping[str, str]) -> View:
-    count = TOP if len(ranking) > LONG else len(ranking)  # a short ranking is not shown a second time in full
-    first = ranking.sort_values("rank").head(count)
-    return views("recommendation", first, f"The first {count} candidates", links)[0]
+    ordered = ranking.sort_values("rank")
+    if len(ranking) <= LONG:  # a short ranking is not shown a second time in full
+        return views("recommendation", ordered, f"All {len(ranking)} candidates", links)[0]
+    kinds, remarks = ordered["basis"].astype(str).str.partition("; ")[[0, 2]].to_numpy().T
+    brief = [f"{kind}*" if remark else kind for kind, remark in zip(kinds, remarks, strict=True)]
+    first = ordered.assign(basis=brief).drop(columns="family", errors="ignore").head(TOP)
+    shown = views("recommendation", first, f"The first {TOP} candidates", links)[0]
+    starred = first["basis"].str.endswith("*").any()
+    return replace(shown, note=_STARRED) if starred else shown
 
 
 def _of_sheets(pages: Sequence[Any]) -> list[View]:

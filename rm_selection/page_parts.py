@@ -100,7 +100,7 @@ PARTS = (
         "cost",
         "What it costs, and what that buys",
         "The dashed line is the best score to be had for so many hours of training; what lies far below it is paid for "
-        "without a gain. A hollow diamond is a prediction: its interval says how much of the gain is sure.",
+        "without a gain. A hollow diamond was not trained to the end: its interval says how much of the gain is sure.",
         figures=("cost",),
         tables=("frontier", "spent", "costs"),
     ),
@@ -131,7 +131,7 @@ PARTS = (
 FIGURES = {
     "scores": "Reward-model score of every base by objective, with 90% intervals",
     "errors": "Mean absolute error of each predictor by validation, with 90% intervals",
-    "recommendation": "Predicted or measured score of the best candidates with 90% intervals",
+    "recommendation": "Score of the best candidates, measured or expected, with 90% intervals",
     "gains": "Reward-model score of every base by size group and objective",
     "correlation_spearman": "Spearman correlation of each feature with the overall score",
     "correlation_pearson": "Pearson correlation of each feature with the overall score",

@@ -53,7 +53,6 @@ ESTIMATES = (
     "value",
     "gain_points",
     "span_points",
-    "seconds",
     "mean_difference",
     "coverage",
     "predicted",
@@ -62,6 +61,7 @@ ESTIMATES = (
     "change",
     "lead",
     "score",
+    "seconds",
 )
 
 
@@ -126,7 +126,7 @@ def view(name: str, caption: str, frame: pd.DataFrame, note: str = "", links: Li
     ends = _interval_ends(frame)
     hidden = {end for pair in ends.values() for end in pair}
     names = [str(column) for column in frame.columns if column not in hidden]
-    columns = [(column, described(name, column), pd.api.types.is_numeric_dtype(frame[column])) for column in names]
+    columns = [(column, described(name, column), _is_numeric(frame[column])) for column in names]
     if len(frame) > MOST:
         note = f"The first {MOST} of {len(frame)} rows; {name}.csv holds all. {note}".strip()
         frame = frame.head(MOST)
@@ -137,9 +137,14 @@ def view(name: str, caption: str, frame: pd.DataFrame, note: str = "", links: Li
     return View(name, caption, columns, list(zip(*made, strict=True)), note)
 
 
+def _is_numeric(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
 def _texts(column: pd.Series, links: Links) -> list[Cell]:
     name, values = str(column.name), column.tolist()
-    texts = [written(label(value) if name in LABELLED else value, None) for value in values]
+    words = [("yes" if value else "no") if isinstance(value, bool) else value for value in values]
+    texts = [written(label(word) if name in LABELLED else word, None) for word in words]
     addresses = [links.get(str(value), "") if name in LINKED else "" for value in values]
     return [Cell(text, link=link) for text, link in zip(texts, addresses, strict=True)]
 
@@ -186,7 +191,9 @@ def _by_validation(frame: pd.DataFrame, then: Sequence[str]) -> pd.DataFrame:
 
 
 def _recommendation(frame: pd.DataFrame) -> Arranged:
-    return [("", leading(frame, "rank", "model", "predicted", "low", "high", "probability_top_1"), "")]
+    return [
+        ("", leading(frame, "rank", "model", "predicted", "low", "high", "measured", "probability_top_1", "tied"), "")
+    ]
 
 
 def leading(frame: pd.DataFrame, *names: str) -> pd.DataFrame:

@@ -179,13 +179,14 @@ def recommendation(tables: Tables) -> Figure:
     measured = frame["basis"].astype(str).str.startswith("measured").to_numpy()
     height = np.arange(len(frame))
     figure, [panel] = canvas("Best bases for a reward model", len(frame) * ROW * 1.2 + 1.2)
-    kinds = (("measured", measured, (BLUE, "o"), False), ("predicted", ~measured, (VERMILLION, "D"), True))
+    known, others = plots_cost.kinds(frame)
+    kinds = ((known, measured, (BLUE, "o"), False), (others, ~measured, (VERMILLION, "D"), True))
     for _, rows, mark, hollow in kinds:
         chosen = frame[rows]
         interval(panel, height[rows], chosen["low"], chosen["high"], mark[0])
         points(panel, chosen["predicted"], height[rows], mark, hollow=hollow, size=36)
     names = short_names(list(frame["model"]))
-    rows_axis(panel, [f"{name}  {rank:.0f}" for name, rank in zip(names, frame["rank"], strict=True)])
+    rows_axis(panel, [f"{rank:.0f}. {name}" for name, rank in zip(names, frame["rank"], strict=True)])
     panel.set_xlabel(f"{SCORE}, with 90% interval")
     entries = [Entry(kind, mark, "-", hollow) for kind, _, mark, hollow in kinds]
     legend(figure, entries)

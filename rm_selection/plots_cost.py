@@ -13,7 +13,7 @@ from rm_selection.analysis.frontier import frontier
 from rm_selection.plot_style import BLUE, GREEN, MUTED, VERMILLION, Entry, canvas, legend, points, short_names
 
 SPREAD = 20  # a range of costs wider than this is drawn on a logarithmic axis
-APART = 0.035  # of the height, between two names
+APART = 0.05  # of the height, between two names at least
 
 
 def cost(tables: Mapping[str, pd.DataFrame]) -> Figure | None:
@@ -36,21 +36,33 @@ def cost(tables: Mapping[str, pd.DataFrame]) -> Figure | None:
     _name(panel, best)
     panel.set_xlabel("Training, hours")
     panel.set_ylabel("Reward-model score, points")
-    kinds = [Entry("measured", (BLUE, "o")), Entry("predicted", (VERMILLION, "D"), hollow=True)]
+    known, open_ = kinds(frame)
+    marks = [Entry(known, (BLUE, "o")), Entry(open_, (VERMILLION, "D"), hollow=True)]
     lines = [Entry("best of every budget", (GREEN, "None"), "--"), Entry("its 90% interval", (MUTED, "None"), "-")]
-    legend(figure, [*kinds, *lines], columns=4)
+    legend(figure, [*marks, *lines], columns=4)
     return figure
 
 
+def kinds(ranking: pd.DataFrame) -> tuple[str, str]:
+    """What candidates are called that were trained to the end, and others; under a budget no score is one alone."""
+    return ("trained to the end", "not trained to the end") if "tied" in ranking else ("measured", "predicted")
+
+
 def _name(panel: Axes, best: pd.DataFrame) -> None:
-    """Names to the left of their marks, where nothing can score as high; the room for them is made by the axis."""
+    """Names to the left of their marks, where nothing can score as high; the room for them is made by the axis.
+
+    From the best down, and none where it would lie on one already there: the table holds them all.
+    """
     low, high = panel.get_ylim()
-    last = float("-inf")
-    for name, row in zip(short_names(list(best["model"])), best.to_dict("records"), strict=True):
-        last = max(float(row["predicted"]), last + APART * (high - low))
+    last = float("inf")
+    rows = list(zip(short_names(list(best["model"])), best["train_gpu_hours"], best["predicted"], strict=True))
+    for name, hours, score in sorted(rows, key=lambda row: -row[2]):
+        if last - score < APART * (high - low):
+            continue
+        last = score
         panel.annotate(
             name,
-            (float(row["train_gpu_hours"]), last),
+            (hours, score),
             xytext=(-6, 0),
             textcoords="offset points",
             fontsize=8,
@@ -58,4 +70,6 @@ def _name(panel: Axes, best: pd.DataFrame) -> None:
             va="center",
         )
     left, right = panel.get_xlim()
+    if panel.get_xscale() != "log":  # the room for names is left of 0, where there are no hours
+        panel.set_xticks([tick for tick in panel.get_xticks() if 0 <= tick <= right])
     panel.set_xlim(left / (right / left) ** 0.45 if panel.get_xscale() == "log" else left - 0.6 * (right - left), right)

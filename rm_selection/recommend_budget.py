@@ -6,7 +6,6 @@ python -m rm_selection.recommend budget_gpu_hours=40 dataset=ultrafeedback candi
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rm_selection.budget_settings import BudgetConfig
@@ -44,6 +43,7 @@ def _chosen(settings: BudgetConfig, words: list[str]) -> pd.DataFrame:
 
     from rm_selection import chosen, console, studies
     from rm_selection.budget import Plan, spend
+    from rm_selection.budget_told import told
     from rm_selection.buying import Commands
 
     with threadpool_limits(1):  # many small matrices, for which threads only wait for each other
@@ -54,7 +54,7 @@ def _chosen(settings: BudgetConfig, words: list[str]) -> pd.DataFrame:
     if settings.dry_run:
         console.plan(chosen.purchases(choice), said)
         return table
-    written = studies.write_recommendation(settings.folder, table, said, [], asdict(settings))
+    written = studies.write_recommendation(settings.folder, table, said, [], told(settings, words))
     console.recommendation(table.head(settings.top), said, [], "device-hours of one whole training")
     console.line(f"{len(table)} rows: {written}")
     return table

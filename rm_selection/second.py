@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,12 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from rm_selection.budget_settings import BudgetConfig
-from rm_selection.config import CONF, typed
+from rm_selection.config import CONF, quoted, typed
 from rm_selection.settings import refused
 from rm_selection.train_settings import DatasetConfig
 from rm_selection.training_data import content
+
+SAME = 1e-6  # points; what lies closer is one score, computed in another order
 
 
 def halves(settings: BudgetConfig, words: Sequence[str]) -> list[tuple[BudgetConfig, list[str]]]:
@@ -23,7 +26,7 @@ def halves(settings: BudgetConfig, words: Sequence[str]) -> list[tuple[BudgetCon
     The second one's study is <study>-<dataset>.
 
     Raises:
-        ConfigError: second_dataset is neither a file nor a name of conf/dataset.
+        ConfigError: second_dataset is neither a file nor a name of conf/dataset, or is the first dataset.
     """
     half = settings.budget_gpu_hours / 2
     dataset, named = _dataset(settings)
@@ -36,14 +39,36 @@ def halves(settings: BudgetConfig, words: Sequence[str]) -> list[tuple[BudgetCon
 def _dataset(settings: BudgetConfig) -> tuple[DatasetConfig, list[str]]:
     """The second dataset, and the words that name it."""
     given = str(settings.second_dataset)
-    file = CONF / "dataset" / f"{given}.yaml"
     if Path(given).is_file():
-        own = {"train": given, "name": Path(given).name.partition(".")[0]}
-        words = ["dataset=jsonl", *(f"dataset.{name}={value}" for name, value in own.items())]
-        return typed(DatasetConfig, DictConfig(OmegaConf.merge(content("jsonl"), own))), words
-    if not file.is_file():
+        own = {"train": given, "name": _name(given)}
+        dataset = typed(DatasetConfig, DictConfig(OmegaConf.merge(content("jsonl"), own)))
+        words = ["dataset=jsonl", *(quoted(f"dataset.{name}", value) for name, value in own.items())]
+    elif (CONF / "dataset" / f"{given}.yaml").is_file():
+        dataset, words = typed(DatasetConfig, content(given, settings.context)), [f"dataset={given}"]
+    else:
         raise refused("second_dataset", given, "a name of conf/dataset, or a file of JSON lines")
-    return typed(DatasetConfig, content(given, settings.context)), [f"dataset={given}"]
+    _check_another(settings.dataset, dataset, given)
+    return dataset, words
+
+
+def _name(file: str) -> str:
+    """The name of a file without its ending, as far as a folder may be called so."""
+    stem = re.sub(r"(\.jsonl)?(\.gz)?$", "", Path(file).name)
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "second"
+
+
+def _check_another(first: DatasetConfig, second: DatasetConfig, given: str) -> None:
+    """Refuse what half of the budget would train on a second time.
+
+    Raises:
+        ConfigError: both are the same file, or have the same name.
+    """
+    one, two = Path(str(first.train)), Path(str(second.train))
+    if first.repo is None and second.repo is None and one.is_file() and two.is_file() and one.samefile(two):
+        raise refused("second_dataset", given, f"another dataset than the first: {one} is the same file")
+    if first.name == second.name:
+        way = "one of another name" if first.repo is not None else "one of another name, or name that dataset.name=..."
+        raise refused("second_dataset", given, f"{way}: the first dataset is called {first.name} too")
 
 
 def moved(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str]) -> str:
@@ -52,6 +77,13 @@ def moved(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str]) -> 
     one, two = first["model"].iloc[0], second["model"].iloc[0]
     if len(both) < 3:
         return f"{len(both)} candidates are on both datasets, too few to compare rankings."
+    flat = [
+        name for name, values in zip(names, (both["predicted_1"], both["predicted_2"]), strict=True) if _same(values)
+    ]
+    if flat:
+        return (
+            f"Rankings cannot be compared: on {' and on '.join(flat)} nothing tells the {len(both)} candidates apart."
+        )
     rho = float(np.corrcoef(both["predicted_1"].rank(), both["predicted_2"].rank())[0, 1])
     together = f"Spearman {rho:.2f} between the expected scores of {len(both)} candidates"
     if one == two:
@@ -61,3 +93,8 @@ def moved(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str]) -> 
     tied = bool(place.loc[one, "tied_2"]) if one in place.index else False
     how = "tied with it there" if tied else f"{lost:.1f} points behind it there"
     return f"The choice moves: on {names[1]} {two} is first, and {one}, the first on {names[0]}, is {how}; {together}."
+
+
+def _same(values: pd.Series) -> bool:
+    """Whether scores are the same but for rounding."""
+    return bool(np.ptp(values.to_numpy()) < SAME)

@@ -249,6 +249,15 @@ def names(name: str, value: Any) -> tuple[str, ...]:
     return tuple(v.strip().lower() for v in values)
 
 
+def typed_word(name: str, value: object) -> str:
+    """A setting as one types it: name=value, several as [a,b]."""
+    if isinstance(value, (list, tuple)):
+        return f"{name}=[{','.join(map(str, value))}]"
+    if isinstance(value, bool):
+        return f"{name}={str(value).lower()}"
+    return f"{name}={str(value).removesuffix('.0') if isinstance(value, float) else shown(value)}"
+
+
 def shown(value: object) -> str:
     """A setting's value as one types it."""
     return "null" if value is None else str(value)

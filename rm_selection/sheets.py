@@ -11,6 +11,7 @@ import pandas as pd
 
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
 from rm_selection.columns import is_missing, label, written
+from rm_selection.page_answer import estimate, under_budget
 from rm_selection.page_tables import View, view
 from rm_selection.sheet_tables import OVERALL
 
@@ -141,9 +142,10 @@ def _said(known: _Known, model: str) -> Iterator[str]:
     if not measured:
         yield "No reward model of it has been measured here."
     for row in known("recommendation", model).to_dict("records"):
+        score = estimate(row) if under_budget(row) else f"{_points(row, 'predicted')} ({row['basis']})"
         yield (
-            f"In the ranking: place {row['rank']:.0f} of {known.counts['ranked']} with {_points(row, 'predicted')} "
-            f"({row['basis']}); the best of all with probability {written(row['probability_top_1'], 2)}."
+            f"In the ranking: place {row['rank']:.0f} of {known.counts['ranked']} with {score}; "
+            f"the best of all with probability {written(row['probability_top_1'], 2)}."
         )
     for row in _held_out(known("predictions", model)):
         off = row["predicted"] - row["actual"]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import mean
 
 from rich.console import Console, Group, RenderableType
@@ -24,8 +25,8 @@ from rm_selection.forecast import Forecast, forecast, going
 from rm_selection.sweeps import Sweep
 
 _OUT = Console(width=None if Console().is_terminal else 100, highlight=False)
-_COLUMNS = 4  # of scores; more do not fit
 _ALWAYS = (DONE, RUNNING, WAITING, FAILED)  # shown also where none is in that state
+Bases = Sequence[tuple[str, Sequence[Cell]]]  # each with its cells
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,11 @@ def view(snapshot: Snapshot, rows: int) -> Iterator[RenderableType]:
         yield _running(running[:rows], now)
         yield from _more(len(running), rows, "cells that run")
     bases = _ordered(cells)
-    yield _bases(bases[:rows])
+    names = _scored(bases[:rows])
+    fitting = _fitting(bases[:rows], names)
+    yield _bases(bases[:rows], names[:fitting])
+    if left := [f"{what} {name}" for what, name in names[fitting:]]:
+        yield _line(f"more scores: {', '.join(left)}; a wider terminal shows them")
     yield from _more(len(bases), rows, "bases")
     failed = [cell for cell in cells if cell.state == FAILED]
     for cell in failed[:rows]:
@@ -130,11 +135,29 @@ def _figure(figure: tuple[str, float] | None) -> str:
     return f"{100 * value:.1f}%" if name == "accuracy" else f"{name} {value:.3g}"
 
 
-def _bases(bases: Sequence[tuple[str, Sequence[Cell]]]) -> Table:
-    """A row a base: cells by state, and the mean score of its reward models."""
+def _scored(bases: Bases) -> list[tuple[str, str]]:
+    """Objective and evaluation of every score that there is."""
     trained = [cell for _, cells in bases for cell in cells if cell.scores]
-    names = sorted({(what, name) for cell in trained for what in [cell.what] for name in cell.scores})[:_COLUMNS]
-    rest = "other" if any(cell.state not in _ALWAYS for _, cells in bases for cell in cells) else ""
+    return sorted({(cell.what, name) for cell in trained for name in cell.scores})
+
+
+def _rest(bases: Bases) -> str:
+    """The state that is not always shown, `other` where there are several, nothing where there is none."""
+    found = {cell.state for _, cells in bases for cell in cells} - set(_ALWAYS)
+    return "other" if len(found) > 1 else next(iter(found), "")
+
+
+def _fitting(bases: Bases, names: Sequence[tuple[str, str]]) -> int:
+    """How many scores fit beside the names of the bases, one at least: names in pieces cannot be read."""
+    columns = [max((base for base, _ in bases), key=len, default=""), *_ALWAYS, _rest(bases)]
+    room = _OUT.width - sum(len(name) + 1 for name in columns if name)
+    ends = accumulate(max(map(len, name)) + 1 for name in names)
+    return max(1, sum(end <= room for end in ends))
+
+
+def _bases(bases: Bases, names: Sequence[tuple[str, str]]) -> Table:
+    """A row a base: cells by state, and the mean score of its reward models by objective and evaluation."""
+    rest = _rest(bases)
     table = _table("base", *_ALWAYS, *([rest] if rest else []), *[f"{what}\n{name}" for what, name in names])
     for base, cells in bases:
         counts = [_count(cells, state) for state in _ALWAYS]

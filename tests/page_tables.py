@@ -164,6 +164,13 @@ def _recommendation(models: list[str]) -> pd.DataFrame:
     )
 
 
+def under_budget(models: list[str] = MODELS) -> pd.DataFrame:
+    """A ranking made under a budget: expected scores, and the measured ones of those trained to the end."""
+    told = ["measured, 2 seeds", "measured", "trained to 75%", "probed", *["predicted"] * 4]
+    measured = [89.25, 85.0, *[np.nan] * 6]
+    return _recommendation(models).assign(basis=told, measured=measured, tied=[True, True, *[False] * 6])
+
+
 def checkpoints(models: list[str] = MODELS, reason: str = "out of memory") -> dict[str, pd.DataFrame]:
     """What the records of such a study say of its first checkpoint: two seeds, one run that failed, two features."""
     model = models[0]

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from tiny_models import checkpoint
 
-from rm_selection import budget, buying, candidates, cells, costs, recommend_budget, runs
+from rm_selection import budget, buying, candidates, cells, costs, recommend_budget, runs, second
 from rm_selection.checkpoints import load_base
+from rm_selection.config import quoted
 from rm_selection.costs import Cost
 from rm_selection.vocabularies import of_checkpoint
 
@@ -127,11 +129,24 @@ def test_the_best_base_is_found_for_less_than_training_all(files, monkeypatch, c
     assert [len(bases) for bases in probed] == [1, 5]  # one tells what a probe takes, then all others
     assert played.ran[0][2] == "rm_selection.measure"  # before any training
     said = capsys.readouterr().out
+    assert ranked["measured"].iloc[0] == TRUTH["qwen2"]
+    assert ranked["measured"].notna().tolist() == ranked["basis"].str.startswith("measured").tolist()
     assert "Train the reward model from qwen2@instruct" in said
     assert "expected regret" in said
     assert "of 4 device-hours" in said
     (where,) = (files / "outputs" / "choice" / "runs").glob("qwen2@instruct*s1-*")
     assert f"It is trained already: {where}" in said.replace("\n", "")
+
+
+def test_the_record_tells_the_settings_as_they_are_typed(files, monkeypatch):
+    Played(monkeypatch)
+    assert call(*words(files, "budget_gpu_hours=2", "licence=apache-2.0", "candidates=qwen2,phi3-mini,yi-6b")) == 0
+    told = json.loads((files / "outputs" / "choice" / "recommendation.json").read_text())["settings"]
+    decide = {"study": "choice", "budget_gpu_hours": 2.0, "seed": 1, "licence": ["apache-2.0"]}
+    groups = {"dataset": "jsonl", "objective": "bradley_terry", "evaluation": "jsonl", "training": "lora"}
+    given = {"dataset.train": str(files / "train.jsonl"), "evaluation.path": str(files / "test.jsonl")}
+    others = {"candidates": ["qwen2", "phi3-mini", "yi-6b"], "device": "h200", "worth": 0.0}
+    assert told == decide | groups | given | others
 
 
 def test_what_was_spent_is_what_the_records_say(files, monkeypatch, capsys):
@@ -434,6 +449,57 @@ def test_a_second_dataset_that_is_none_is_refused(files, monkeypatch, capsys):
     Played(monkeypatch)
     assert call(*words(files, "budget_gpu_hours=8", "second_dataset=nothing")) == 2
     assert "second_dataset=nothing is not allowed; give a name of conf/dataset, or a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("my pairs.jsonl", "my-pairs"),
+        ("a,b.jsonl.gz", "a-b"),
+        ("pairs(2).jsonl", "pairs-2"),
+        ("v1.2.jsonl", "v1.2"),
+        ("it's {new}=[1].jsonl", "it-s-new-1"),
+        ("\u00fc.jsonl", "second"),
+    ],
+)
+def test_a_second_dataset_may_have_any_name(files, monkeypatch, file, name):
+    other = files / file
+    other.write_text((files / "train.jsonl").read_text())
+    played = Played(monkeypatch)
+    given = quoted("second_dataset", str(other))
+    assert call(*words(files, "budget_gpu_hours=4", "candidates=qwen2,llama3,yi-6b", given)) == 0
+    assert (files / "outputs" / f"choice-{name}" / "recommendation.json").exists()
+    for module, key in (("rm_selection.train", "dataset.train"), ("rm_selection.measure", "feature.pairs")):
+        line = next(one for one in played.ran if f"study=choice-{name}" in one and one[2] == module)
+        (read,) = [one for one in OverridesParser.create().parse_overrides(line[4:]) if one.key_or_group == key]
+        assert not read.is_sweep_override()
+        assert str(read.value()) == str(other)
+
+
+def test_the_first_dataset_is_no_second_one(files, monkeypatch, capsys):
+    Played(monkeypatch)
+    (files / "link.jsonl").symlink_to(files / "train.jsonl")
+    (files / "jsonl.jsonl").write_text((files / "test.jsonl").read_text())
+    line = words(files, "budget_gpu_hours=8")
+    assert call(*line, f"second_dataset={files / 'link.jsonl'}") == 2
+    assert f"give another dataset than the first: {files / 'train.jsonl'} is the same file" in capsys.readouterr().err
+    assert call(*line, f"second_dataset={files / 'jsonl.jsonl'}") == 2
+    assert "one of another name, or name that dataset.name=...: the first dataset is called jsonl too" in (
+        capsys.readouterr().err
+    )
+    named = [word for word in line if not word.startswith("dataset.")]
+    assert call(*named, "dataset=ultrafeedback", "second_dataset=ultrafeedback") == 2
+    assert "second_dataset=ultrafeedback is not allowed; give one of another name: the first" in capsys.readouterr().err
+    assert not (files / "outputs").exists()
+
+
+def test_rankings_that_tell_nothing_apart_are_not_compared():
+    ranked = pd.DataFrame({"model": ["a", "b", "c"], "predicted": [3.0, 2.0, 1.0], "tied": True})
+    flat = ranked.assign(predicted=[2.0, 2.0 + 1e-12, 2.0])
+    said = second.moved(ranked, flat, ("one", "two"))
+    assert said == "Rankings cannot be compared: on two nothing tells the 3 candidates apart."
+    assert "on one and on two nothing tells" in second.moved(flat, flat, ("one", "two"))
+    assert "Spearman 1.00" in second.moved(ranked, ranked, ("one", "two"))
 
 
 def test_only_bases_that_read_the_same_tokens_as_the_policy_are_left(files, monkeypatch, capsys):

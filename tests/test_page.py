@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from page_tables import MODELS, checkpoints, study
+from page_tables import MODELS, checkpoints, study, under_budget
 
 from rm_selection import plots
 from rm_selection.analysis.frontier import frontier
@@ -85,6 +85,42 @@ def test_a_predicted_leader_is_said_to_be_one_beside_the_best_measured():
     assert "Of the measured ones the likeliest to be the best is maker/qwen-1 (rank 2)" in text
 
 
+def test_under_a_budget_what_is_expected_is_never_called_measured():
+    tables = study() | checkpoints() | {"recommendation": under_budget()}
+    words = Reader(page("published", tables, {}, {})).text
+    text = " ".join(words)
+    assert (
+        "Train the reward model from maker/qwen-0: expected score 88.0 points [84.0, 92.0], "
+        "measured 89.2 on average over 2 trainings."
+    ) in text
+    assert "maker/qwen-1, expected score 84.0 points [80.0, 88.0], measured 85.0 in one training; " in text
+    assert "maker/qwen-2, expected score 80.0 points [76.0, 84.0], trained to 75% of its steps; " in text
+    assert "Of those not trained to the end the likeliest to be the best is maker/newcomer-7 (rank 8)" in text
+    assert "place 1 of 8 with expected score 88.0 points [84.0, 92.0], measured 89.2 on average over 2" in text
+    assert "measured 88.0" not in text
+
+
+def test_under_a_budget_a_first_that_was_trained_in_part_has_no_safer_one_beside_it():
+    ranking = under_budget()
+    ranking["basis"] = ["trained to 75%", *ranking["basis"][1:]]
+    text = page("published", {"recommendation": ranking}, {}, {"header": ["Train it.", "Spent 3."]})
+    assert "<p>Train it.</p>\n<p>So far it was trained to 75% of its steps.</p>" in text
+    assert "the safer choice" not in text
+
+
+def test_under_a_budget_the_answer_is_said_once_and_its_settings_as_they_are_typed():
+    header = ["Train the reward model from maker/qwen-0: expected score 88.0.", "Spent 3 of 4 device-hours."]
+    settings = {"dataset": "mine", "candidates": ["a", "b"], "same_tokenizer": True, "budget_gpu_hours": 4.0}
+    settings |= {"base": {"name": "llama3"}, "policy": None}  # as formerly written
+    notes = {"header": header, "settings": settings}
+    text = page("published", study() | {"recommendation": under_budget()}, {}, notes)
+    assert text.count(header[0]) == 1
+    assert f"<p>{header[0]}</p>\n<p>So far it was measured 89.2 on average over 2 trainings; " in text
+    assert f"<li>{header[1]}</li>" in text
+    shown = re.findall(r"<code>([^<]*)</code>", text.split("Settings of this ranking: ")[1].split("</p>")[0])
+    assert shown == ["dataset=mine", "candidates=[a,b]", "same_tokenizer=true", "budget_gpu_hours=4"]
+
+
 def test_a_ranking_by_categories_says_so_and_one_by_all_of_them_does_not():
     every = ["chat", "chat_hard", "safety", "reasoning"]
     said = {
@@ -98,7 +134,7 @@ def test_notes_and_limits_of_the_ranking_are_told():
     text = page("published", study(), {}, NOTES)
     assert "Size alone would say X." in text
     assert "Nine lack figures." in text
-    assert "Only what satisfies max_params_b=9.0 was ranked" in text
+    assert "Only what satisfies max_params_b=9 was ranked" in text
 
 
 def test_without_a_ranking_the_page_says_how_to_make_one():
@@ -191,6 +227,18 @@ def test_any_low_and_high_join_the_column_between_them():
     assert [(cell.text, cell.interval) for cell in made.rows[0]] == [("40", ""), ("3.3", "[2.6, 3.9]"), ("1.00", "")]
 
 
+def test_the_interval_of_a_score_stands_with_the_score_not_with_its_seconds():
+    row = {"model": "a", "score": [82.6], "seconds": [6.4], "low": [80.4], "high": [84.9]}
+    (made,) = view("scores", "", pd.DataFrame(row)).rows
+    assert [(cell.text, cell.interval) for cell in made[1:]] == [("82.6", "[80.4, 84.9]"), ("6.40", "")]
+
+
+def test_true_and_false_are_yes_and_no():
+    shown = view("recommendation", "", pd.DataFrame({"tied": [True, False]}))
+    assert [cell.text for (cell,) in shown.rows] == ["yes", "no"]
+    assert not shown.columns[0][2]
+
+
 def test_a_long_table_is_cut_and_says_so():
     made = view("recommendation", "", pd.DataFrame({"rank": range(MOST + 5)}))
     assert len(made.rows) == MOST
@@ -205,6 +253,18 @@ def test_long_tables_are_folded_and_all_but_the_shortest_filtered():
     assert objectives.index("<input") < objectives.index("<table")
     gains = text[text.index('id="table-gains-1"') : text.index('id="correlation"')]
     assert "<input" not in gains
+
+
+def test_remarks_on_a_basis_stand_in_the_table_of_all_candidates_not_with_the_answer():
+    ranking = pd.concat([study()["recommendation"]] * 3, ignore_index=True)
+    ranking["rank"] = range(1, 25)
+    text = page("published", {"recommendation": ranking.iloc[::-1]}, {}, {})
+    first, every = text.split('id="top"')[1].split('id="all-candidates"')
+    assert "<td>predicted*</td>" in first
+    assert "* with figures filled in or outside the fitted range" in first
+    assert "olv2_musr imputed; params_b outside the fitted range" not in first
+    assert "olv2_musr imputed; params_b outside the fitted range" in every
+    assert "olv2_musr imputed" in page("published", study(), {}, {}).split('id="top"')[1]  # the only table
 
 
 def test_tables_and_figures_link_to_the_files_beside_the_page():

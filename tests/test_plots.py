@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -70,27 +71,37 @@ def test_drawing_leaves_matplotlib_as_it_was(tmp_path):
 def test_text_stays_text_and_names_are_escaped(tmp_path):
     plots.save(plots.figures({"recommendation": study(HOSTILE)["recommendation"]}), tmp_path)
     shown = texts(tmp_path / "recommendation.svg")
-    assert "script>  1" in shown  # the publisher, up to the last slash, is left out
-    assert '"quoted" & $x^2$ $  2' in shown
-    assert "svg> line  3" in shown
+    assert "1. script>" in shown  # the publisher, up to the last slash, is left out
+    assert '2. "quoted" & $x^2$ $' in shown
+    assert "3. svg> line" in shown
 
 
 def test_names_alike_but_for_the_publisher_keep_it(tmp_path):
     names = ["one/base", "two/base", *MODELS[2:]]
     plots.save(plots.figures({"recommendation": study(names)["recommendation"]}), tmp_path)
-    assert {"one/base  1", "two/base  2"} < set(texts(tmp_path / "recommendation.svg"))
+    assert {"1. one/base", "2. two/base"} < set(texts(tmp_path / "recommendation.svg"))
 
 
 def test_a_character_the_font_lacks_is_drawn_without_a_warning(tmp_path):
     names = ["maker/\u6a21\u578b", *MODELS[1:]]
     plots.save(plots.figures({"recommendation": study(names)["recommendation"]}), tmp_path)
-    assert "\u6a21\u578b  1" in texts(tmp_path / "recommendation.svg")
+    assert "1. \u6a21\u578b" in texts(tmp_path / "recommendation.svg")
 
 
 def test_missing_and_infinite_interval_ends_are_left_out(tmp_path):
     table = study()["recommendation"].assign(low=float("nan"), high=float("inf"))
     plots.save(plots.figures({"recommendation": table}), tmp_path)
     assert "nan" not in (tmp_path / "recommendation.svg").read_text().lower()
+
+
+def test_names_at_the_frontier_never_lie_on_one_another(tmp_path):
+    scores = [60.0, 60.2, 60.4, 70.0, 70.1, 88.0, 87.0, 50.0]
+    hours = [1.0, 2.0, 3.0, 40.0, 50.0, 60.0, 100.0, 0.5]
+    table = study()["recommendation"].assign(predicted=scores, train_gpu_hours=hours)
+    table = table.assign(low=table["predicted"] - 4, high=table["predicted"] + 4)
+    plots.save(plots.figures({"recommendation": table}), tmp_path)
+    named = [text for text in texts(tmp_path / "cost.svg") if re.fullmatch(r"[a-z]+-\d", text)]
+    assert sorted(named) == ["gemma-4", "llama-5", "newcomer-7", "qwen-2"]  # of those close together the best
 
 
 def test_a_missing_correlation_is_a_dash_in_the_heat_map(tmp_path):

@@ -8,8 +8,9 @@ from pathlib import Path
 import made_study
 import pandas as pd
 import pytest
+from rich.console import Console
 
-from rm_selection import evidence, recommend
+from rm_selection import console, evidence, recommend
 from rm_selection.settings import CATEGORIES
 from rm_selection.table_rows import OPEN_LLM_V2
 from rm_selection.tables import candidates, joined, published
@@ -281,6 +282,23 @@ def test_top_limits_what_is_printed_not_what_is_written(tmp_path, capsys):
     shown = capsys.readouterr().out.split("with 90% interval", maxsplit=1)[1]
     assert [name in shown for name in table["model"].head(3)] == [True, True, False]
     assert len(table) > 2
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"), [(120, set()), (100, {"licence"}), (80, {"licence", "top 5", "GPU-h", "B"})]
+)
+def test_a_narrow_terminal_gets_fewer_columns_and_every_figure_whole(ranked, monkeypatch, capsys, width, left_out):
+    monkeypatch.setattr(console, "_OUT", Console(width=width, highlight=False))
+    console.recommendation(ranked.head(6), [], [], "A6000 hours")
+    _, names, *rows = capsys.readouterr().out.strip().splitlines()
+    assert {"licence", "top 5", "GPU-h", "B"} - left_out == {
+        name for name in ("licence", "top 5", "GPU-h", "B") if f" {name} " in names
+    }
+    for row, (_, one) in zip(rows, ranked.head(6).iterrows(), strict=False):
+        assert f"{one['model']} " in row
+        assert f"[{one['low']:.1f}, {one['high']:.1f}] " in row
+        assert row.rstrip().endswith("predicted*" if ";" in one["basis"] else one["basis"])
+    assert ("GPU-h: A6000 hours" in rows[6]) == ("GPU-h" not in left_out)
 
 
 def test_a_sweep_ranks_once_per_folder(tmp_path):

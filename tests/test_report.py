@@ -43,7 +43,7 @@ def test_the_ranking_is_drawn_where_regress_did_not(tmp_path, monkeypatch):
     run(monkeypatch, "study=mine", f"output={tmp_path}")
     assert (tmp_path / "mine" / "figures" / "recommendation.svg").exists()
     text = (tmp_path / "mine" / "report.html").read_text()
-    assert 'aria-label="Predicted or measured score of the best candidates with 90% intervals"' in text
+    assert 'aria-label="Score of the best candidates, measured or expected, with 90% intervals"' in text
     assert 'aria-label="Variance explained by each principal component"' in text
 
 

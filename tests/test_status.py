@@ -12,6 +12,7 @@ import made_study
 import pytest
 import ranks
 import test_train
+from rich.console import Console
 from test_train import call, words, world  # noqa: F401 - world is a fixture
 
 from rm_selection import bradley_terry, cell_states, measure, posttrain, runs, status, status_view, sweeps
@@ -96,6 +97,29 @@ def test_the_view_tells_counts_scores_and_reasons_as_they_stand(study, capsys):
     assert f"failed: {name}: loss is [b]nan[/b] at step 7; lower the rate\n" in out
     assert "stopped: base03@pretrained__pairs__regression__s1-0a: will go on with the same command\n" in out
     assert max(len(line) for line in out.splitlines() if not line.startswith(("failed", "stopped"))) <= 100
+
+
+def test_scores_that_do_not_fit_are_named_rather_than_names_broken(study, capsys, monkeypatch):
+    known = made_study.trained(5, "regression", 1, 70.0)
+    benchmarks = ("a_long_name_of_a_benchmark", "rewardbench", "rm_bench")
+    scores = dict.fromkeys(benchmarks, known["scores"]["held_out"])
+    made_study.write(study, known | {"scores": scores})
+    monkeypatch.setattr(status_view, "_OUT", Console(width=75))
+    out = told(study, capsys)
+    rows = [line.split() for line in out.splitlines() if line.startswith("base05")]
+    assert rows == [["base05", "1", "0", "0", "0", "0", "70.0"]]
+    assert "a_long_name_of_a_benchmark\n" in out
+    left = next(line for line in out.splitlines() if line.startswith("more scores: "))
+    assert left.endswith("regression rewardbench, regression rm_bench; a wider terminal shows them")
+    monkeypatch.setattr(status_view, "_OUT", Console(width=110))
+    assert "more scores" not in told(study, capsys)
+
+
+def test_a_state_that_is_the_only_other_one_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [])
+    made_study.write(tmp_path / "mine", failed(2, "half of the steps were wanted", "partial"))
+    names = next(line for line in told(tmp_path / "mine", capsys).splitlines() if line.startswith("base "))
+    assert names.split() == ["base", "done", "running", "waiting", "failed", "partial"]
 
 
 def test_an_ended_sweep_is_told_with_the_command_that_goes_on(study, capsys):

@@ -100,7 +100,7 @@ def test_a_hostile_name_is_shown_and_not_run(browser, address):
 @pytest.mark.parametrize("way", ["click", "tap", "keyboard"])
 def test_a_header_sorts_its_column_both_ways(browser, address, way):
     with opened(browser, address, viewport=PHONE, has_touch=way == "tap") as page:
-        header = page.locator("#top th", has_text="Predicted")
+        header = page.locator("#top th", has_text="Expected")
         for order in ("descending", "ascending"):
             if way == "keyboard":
                 header.locator("button").focus()
@@ -115,7 +115,7 @@ def test_a_header_sorts_its_column_both_ways(browser, address, way):
 
 def test_words_sort_too_and_only_one_column_is_marked(browser, address):
     with opened(browser, address, viewport=DESK) as page:
-        page.locator("#top th button", has_text="Predicted").click()
+        page.locator("#top th button", has_text="Expected").click()
         page.locator("#top th button", has_text="Family").click()
         assert column(page, "top", 5) == sorted(column(page, "top", 5))
         assert page.locator("#top th[aria-sort]").count() == 1
@@ -123,7 +123,7 @@ def test_words_sort_too_and_only_one_column_is_marked(browser, address):
 
 @pytest.mark.parametrize(
     ("typed", "rows"),
-    [("GEMMA", 2), ("gemma-4", 1), ("predicted>80", 2), ("size<=0.5", 1), ("rank=2", 1), ("nobody", 0), ("", 8)],
+    [("GEMMA", 2), ("gemma-4", 1), ("expected>80", 2), ("size<=0.5", 1), ("rank=2", 1), ("nobody", 0), ("", 8)],
 )
 def test_what_is_typed_filters_the_rows_and_their_number_is_told(browser, address, typed, rows):
     with opened(browser, address, viewport=PHONE) as page:
