@@ -155,24 +155,26 @@ class Plan:
         places = {one.name: i for i, one in enumerate(choice.candidates)}
         without = {(places[name], figure) for name, figure in choice.without if name in places}
         market = Market(choice.belief, self.figures, choice.known, choice.prices, self.settings.seed, without)
-        left, worth = self.settings.budget_gpu_hours - choice.hours, self.settings.worth
+        left = self.settings.budget_gpu_hours - choice.hours
         found = market.next(left)
-        if found is not None and found.gain >= LEAST and found.worth >= worth:
+        if found is not None and found.gain >= LEAST and found.worth >= self.settings.worth:
             return self._timed_first(found, choice)
-        if (trial := self._untried(choice, left)) is not None:
-            return trial
+        return self._untried(choice, left) or self._end(choice, found, market.cheapest(), left)
+
+    def _end(self, choice: Choice, found: Purchase | None, least: Purchase | None, left: float) -> str:
+        """Why nothing more is bought. found: what would be best. least: what is cheapest."""
+        worth = self.settings.worth
         if len(choice.candidates) == 1:
             return "one candidate is left"
-        least = market.cheapest()
         if least is None:
             return "nothing is left to buy"
         if least.hours > left and choice.hours == 0:
             raise SelectionError(_too_small(self.settings.budget_gpu_hours, least, choice))
         if least.hours > left:
             return f"{amount(max(left, 0.0))} hours are left, and the cheapest purchase takes {amount(least.hours)}"
-        saved = found.worth if found is not None else 0.0
-        told = f"{saved:.2g}" if saved >= LEAST else f"under {LEAST:g}"
-        return f"the next hours would save {told} points of regret each, less than worth={worth:g}"
+        if found is None or found.gain < LEAST:
+            return f"nothing that is left to buy would save {LEAST:g} points of regret"
+        return f"the next hours would save {found.worth:.2g} points of regret each, less than worth={worth:g}"
 
     def _untried(self, choice: Choice, left: float) -> Purchase | None:
         """After failures: a training of the leader, if none of those left has begun one, for it may fail as well."""

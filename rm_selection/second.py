@@ -15,7 +15,7 @@ from rm_selection.budget_settings import BudgetConfig
 from rm_selection.config import CONF, quoted, typed
 from rm_selection.settings import refused
 from rm_selection.train_settings import DatasetConfig
-from rm_selection.training_data import content
+from rm_selection.training_data import content, for_objective
 
 SAME = 1e-6  # points; what lies closer is one score, computed in another order
 
@@ -47,7 +47,8 @@ def _dataset(settings: BudgetConfig) -> tuple[DatasetConfig, list[str]]:
         dataset, words = typed(DatasetConfig, content(given, settings.context)), [f"dataset={given}"]
     else:
         raise refused("second_dataset", given, "a name of conf/dataset, or a file of JSON lines")
-    _check_another(settings.dataset, dataset, given)
+    one, two = (for_objective(each, settings.objective.name, settings.context) for each in (settings.dataset, dataset))
+    _check_another(one, two, given)
     return dataset, words
 
 

@@ -502,6 +502,14 @@ def test_rankings_that_tell_nothing_apart_are_not_compared():
     assert "Spearman 1.00" in second.moved(ranked, ranked, ("one", "two"))
 
 
+def test_a_second_dataset_that_comes_to_the_same_pairs_is_refused(files, monkeypatch, capsys):
+    """Bradley-Terry learns from the pairs of both names."""
+    Played(monkeypatch)
+    given = [word for word in words(files, "budget_gpu_hours=8") if not word.startswith("dataset")]
+    assert call(*given, "dataset=helpsteer2_preference", "second_dataset=helpsteer2") == 2
+    assert "the first dataset is called helpsteer2_preference too" in capsys.readouterr().err
+
+
 def test_only_bases_that_read_the_same_tokens_as_the_policy_are_left(files, monkeypatch, capsys):
     Played(monkeypatch)
     tokens = {"qwen2": "one", "phi3-mini": "one", "qwen2.5-7b": "one"}
