@@ -197,14 +197,14 @@ class _Watch(TrainerCallback):
         if "loss" not in logs:
             return
         for name in ("loss", "grad_norm"):
-            _finite(name, logs.get(name, 0.0), state.global_step)
+            _finite(name, logs.get(name, 0.0), state)
         self.tell({"step": state.global_step} | {name: logs[name] for name in logs if name != "num_tokens"})
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Evaluate the checkpoint just written and declare it whole."""
         found = {"step": state.global_step} | self.objective.evaluate(self.rm)
         for name, value in found.items():
-            _finite(name, value, state.global_step)
+            _finite(name, value, state)
         self.tell(found)
         evaluations = (*self.known.evaluations, found)
         tokens, padded = distributed.summed(int(self.real), self.all)  # from here on every process's files are written
@@ -245,6 +245,9 @@ class _Watch(TrainerCallback):
             hook.remove()
 
 
-def _finite(name: str, value: float, step: int) -> None:
+def _finite(name: str, value: float, state: Any) -> None:
     if not math.isfinite(value):
-        raise NonFiniteLossError(f"{name} is {value} at step {step}; lower the learning rate, or use precision=float32")
+        raise NonFiniteLossError(
+            f"{name} is {value} at step {state.global_step}; lower the learning rate, or use precision=float32",
+            state.max_steps,
+        )

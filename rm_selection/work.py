@@ -17,7 +17,7 @@ from rm_selection.errors import ConfigError
 from rm_selection.evaluation import Benchmark, evaluate, read_benchmarks
 from rm_selection.evaluation_sets import sources
 from rm_selection.hardware import device, device_name, precision_of
-from rm_selection.learning import Data, Search, learn
+from rm_selection.learning import Search, learn
 from rm_selection.model_card import model_card
 from rm_selection.preference_lengths import common_subset, guard_lengths
 from rm_selection.preferences import Pair, Read, hold_out, read_pairs, read_ratings, summed, without
@@ -29,6 +29,7 @@ from rm_selection.studies import write_text
 from rm_selection.tracking import Tracker
 from rm_selection.train_settings import TrainConfig, protocol
 from rm_selection.training_data import merge_source, source
+from rm_selection.trials import Data
 
 gc.freeze()  # what is imported stays: each training collects garbage twice, 0.2 s to look at all of these for nothing
 
