@@ -28,8 +28,6 @@ from rm_selection.refusals import quiet
 from rm_selection.reward_model import RewardModel, describe, reload, sharing
 from rm_selection.training_state import State
 
-WAY_OUT = "lower micro_batch or max_length, set gradient_checkpointing=true or train with LoRA"
-
 
 class Silent:
     """Placed before a Trainer class of TRL: it sends nothing and writes no model card."""
@@ -134,7 +132,7 @@ def fit(
     alone = distributed.world() == 1 and rm.device.type == "cuda"
     trainer.fills_memory = protocol.fills_memory and alone and protocol.micro_tokens is None
     trainer.remove_callback(PrinterCallback)
-    with memory_reported(WAY_OUT), watch.counting(), quiet():
+    with memory_reported(way_out(protocol)), watch.counting(), quiet():
         if state is None:
             trainer.train()
         elif not run.reached(state.step, trainer.args.max_steps):
@@ -147,6 +145,17 @@ def fit(
     steps = trainer.args.max_steps
     cost = (end.tokens, end.pad_tokens, end.seconds)
     return Trained(best, objective.metric, end.best_step, end.evaluations, steps, *cost, counts)
+
+
+def way_out(protocol: Protocol) -> str:
+    """What to change where memory ran out; a process on its own has come down to a row at a time by then."""
+    ways = ["lower dataset.max_length"]
+    if distributed.world() > 1:
+        ways.insert(0, "lower training.micro_batch")
+    if not protocol.gradient_checkpointing:
+        ways.append("give training.gradient_checkpointing=true")
+    ways.append("choose training=lora" if protocol.lora is None else "choose a smaller base")
+    return f"{', '.join(ways[:-1])}, or {ways[-1]}"
 
 
 def _begin(run: Run, settings: dict[str, Any]) -> State | None:
