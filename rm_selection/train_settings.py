@@ -72,7 +72,9 @@ class TrainingConfig:
             within(f"training.{name}", getattr(self, name), 1, 1_000_000)
         within("training.warmup_steps", self.warmup_steps, 0, 1_000_000)
         if self.global_batch % self.micro_batch:
-            raise refused("training.micro_batch", self.micro_batch, f"a divisor of global_batch={self.global_batch}")
+            raise refused(
+                "training.micro_batch", self.micro_batch, f"a divisor of training.global_batch={self.global_batch}"
+            )
         if self.push_to_hub is not None and not re.fullmatch(REPOSITORY, self.push_to_hub):
             raise refused("training.push_to_hub", self.push_to_hub, "a repository as OWNER/NAME, or null")
 

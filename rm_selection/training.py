@@ -49,7 +49,10 @@ def trainable(rm: RewardModel, protocol: Protocol) -> RewardModel:
     if protocol.lora is None:
         if rm.precision == "bf16_weights" and not is_adapter(rm.model):
             # A step of 1e-6 on a weight of 0.02 is a hundredth of what bf16 can tell apart: nothing would be learnt.
-            raise ConfigError("precision=bf16_weights rounds away full training; use bf16 or float32, or training=lora")
+            raise ConfigError(
+                "hardware.precision=bf16_weights rounds away full training; give hardware.precision=bf16 or float32, "
+                "or training=lora"
+            )
         return rm
     adapters = LoraConfig(
         task_type="SEQ_CLS",
@@ -80,7 +83,8 @@ def arguments(rm: RewardModel, protocol: Protocol, folder: Path, rows: int) -> d
     at_once = protocol.micro_batch * world
     if protocol.global_batch % at_once:
         raise ConfigError(
-            f"global_batch={protocol.global_batch} is no multiple of micro_batch x devices = {at_once}; change either"
+            f"training.global_batch={protocol.global_batch} is no multiple of training.micro_batch x devices = "
+            f"{at_once}; change either"
         )
     return {
         "output_dir": str(folder),
@@ -257,6 +261,6 @@ class _Watch(TrainerCallback):
 def _finite(name: str, value: float, state: Any) -> None:
     if not math.isfinite(value):
         raise NonFiniteLossError(
-            f"{name} is {value} at step {state.global_step}; lower the learning rate, or use precision=float32",
+            f"{name} is {value} at step {state.global_step}; lower objective.rates, or give hardware.precision=float32",
             state.max_steps,
         )

@@ -74,7 +74,7 @@ def test_figures_are_added_to_the_table(run):
             "training.global_batch=32",
             "24 pairs fit and a repeat takes training.global_batch x steps = 32; lower either",
         ),
-        ("training.micro_batch=3", "training.micro_batch=3 is not allowed; give a divisor of global_batch=8"),
+        ("training.micro_batch=3", "training.micro_batch=3 is not allowed; give a divisor of training.global_batch=8"),
         ("shape=3b", "shape=3b is not allowed; give tiny, 260k, 15m, 1b, 7b, or null for the checkpoint itself"),
         ("tasks=[speak]", "tasks=['speak'] is not allowed; give [train,score], [train] or [score]"),
         ("model=null", "nothing to time: give shape=15m for a random Llama, or model=FOLDER for a checkpoint"),

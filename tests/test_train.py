@@ -222,7 +222,7 @@ def test_a_sweep_records_what_failed_and_finishes_the_rest(world, capsys):
         ("dataset.validation_share=null", "both null"),
         ("hardware.device=cuda", "no CUDA device"),
         ("stage=chat", "stage=chat is not allowed; give pretrained or instruct"),
-        ("training.micro_batch=3", "a divisor of global_batch=8"),
+        ("training.micro_batch=3", "a divisor of training.global_batch=8"),
         ("dataset.train=gone.jsonl", "gone.jsonl"),
     ],
 )
