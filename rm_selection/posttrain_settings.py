@@ -5,7 +5,6 @@ The folder is not called stage: Hydra would take `stage=sft` of the other comman
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from rm_selection.checkpoints import CHAIN, Base
 from rm_selection.errors import ConfigError
 from rm_selection.microcosm_settings import MicrocosmConfig
-from rm_selection.settings import StudyConfig, in_group, refused, sequence, setting, within
+from rm_selection.settings import StudyConfig, above_zero, in_group, refused, sequence, setting, within
 from rm_selection.stages.rewards import REWARDS
 from rm_selection.train_settings import HardwareConfig, TrackingConfig
 
@@ -41,8 +40,9 @@ class RecipeConfig:
     def __post_init__(self) -> None:
         name = self.stage
         for key in ("rate", "epochs"):
-            if not (math.isfinite(getattr(self, key)) and getattr(self, key) > 0):
-                raise refused(f"recipe.{name}.{key}", getattr(self, key), "a number above 0")
+            above_zero(f"recipe.{name}.{key}", getattr(self, key))
+        if self.max_steps is not None:
+            within(f"recipe.{name}.max_steps", self.max_steps, 1, 10**9)
         for key, least, most in (("held_out", 0.001, 0.5), ("warmup", 0.0, 1.0)):
             if not least <= getattr(self, key) <= most:
                 raise refused(f"recipe.{name}.{key}", getattr(self, key), f"a share from {least:g} to {most:g}")

@@ -66,9 +66,9 @@ class Protocol:
 
 
 def steps(rows: int, epochs: float, global_batch: int, max_steps: int | None) -> int:
-    """Optimiser steps of a training on that many rows."""
+    """Optimiser steps of a training on that many rows, 1 or more."""
     passes = math.ceil(epochs * math.ceil(rows / global_batch))
-    return min(passes, max_steps or passes)
+    return max(1, min(passes, passes if max_steps is None else max_steps))
 
 
 @dataclass(frozen=True)

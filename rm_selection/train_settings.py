@@ -11,7 +11,7 @@ from rm_selection.errors import ConfigError
 from rm_selection.evaluation_sets import EvaluationConfig
 from rm_selection.microcosm_settings import MicrocosmConfig
 from rm_selection.protocol import Lora, Protocol
-from rm_selection.settings import ObjectiveConfig, StudyConfig, in_group, refused, setting, within
+from rm_selection.settings import ObjectiveConfig, StudyConfig, above_zero, in_group, refused, setting, within
 
 REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"  # OWNER/NAME on the Hub
 
@@ -47,6 +47,10 @@ class DatasetConfig:
         if not 0 <= self.max_overlap <= 1:
             raise refused("dataset.max_overlap", self.max_overlap, "a share from 0 to 1")
         within("dataset.max_length", self.max_length, 8, 1_000_000)
+        if self.limit is not None:
+            within("dataset.limit", self.limit, 1, 10**9)
+        if self.validation_share is not None and not 0 < self.validation_share < 1:
+            raise refused("dataset.validation_share", self.validation_share, "a share above 0 and below 1, or null")
         if self.train is None:
             raise refused("dataset.train", None, "a file of JSON lines, or choose another dataset=")
 
@@ -71,6 +75,10 @@ class TrainingConfig:
         for name in ("global_batch", "micro_batch", "checkpoint_steps"):
             within(f"training.{name}", getattr(self, name), 1, 1_000_000)
         within("training.warmup_steps", self.warmup_steps, 0, 1_000_000)
+        for name, most in (("max_steps", 10**9), ("lora_rank", 1_000_000)):
+            if getattr(self, name) is not None:
+                within(f"training.{name}", getattr(self, name), 1, most)
+        above_zero("training.rate_factor", self.rate_factor)
         if self.global_batch % self.micro_batch:
             raise refused(
                 "training.micro_batch", self.micro_batch, f"a divisor of training.global_batch={self.global_batch}"

@@ -20,6 +20,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from rm_selection import bradley_terry, evaluate, runs, sweeps, train
 from rm_selection.errors import MissingModelError, NonFiniteLossError, OutOfMemoryError
+from rm_selection.protocol import steps
 from rm_selection.reward_model import reload
 from rm_selection.scoring import rewards, score
 from rm_selection.work import Work
@@ -222,6 +223,18 @@ def test_a_sweep_records_what_failed_and_finishes_the_rest(world, capsys):
         ("dataset.validation_share=null", "both null"),
         ("hardware.device=cuda", "no CUDA device"),
         ("stage=chat", "stage=chat is not allowed; give pretrained or instruct"),
+        ("training.max_steps=-1", "training.max_steps=-1 is not allowed; give a whole number from 1 to"),
+        ("training.max_steps=0", "training.max_steps=0 is not allowed; give a whole number from 1 to"),
+        ("training.lora_rank=0", "training.lora_rank=0 is not allowed; give a whole number from 1 to"),
+        ("training.rate_factor=0", "training.rate_factor=0.0 is not allowed; give a number above 0"),
+        ("objective.epochs=-1", "objective.epochs=-1 is not allowed; give a whole number from 1 to"),
+        ("objective.rates=[]", "objective.rates=[] is not allowed; give one learning rate or more"),
+        ("objective.rates=[1e-3,-1e-3]", "objective.rates=-0.001 is not allowed; give a number above 0"),
+        ("objective.rates=[nan]", "objective.rates=nan is not allowed; give a number above 0"),
+        ("objective.rates=[1e-3,1.0000001e-3]", "rates that differ in their first six digits"),
+        ("objective.centering=-1", "objective.centering=-1.0 is not allowed; give a weight, 0 or more, or null"),
+        ("dataset.limit=0", "dataset.limit=0 is not allowed; give a whole number from 1 to"),
+        ("dataset.validation_share=1.5", "dataset.validation_share=1.5 is not allowed; give a share above 0"),
         ("training.micro_batch=3", "a divisor of training.global_batch=8"),
         ("dataset.train=gone.jsonl", "gone.jsonl"),
     ],
@@ -231,6 +244,17 @@ def test_what_cannot_be_trained_is_told_in_one_sentence(world, tmp_path, capsys,
     line = [w for w in line if w.partition("=")[0] != change.partition("=")[0]]
     assert call(train, *line, change) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_training_has_one_step_at_least():
+    assert steps(rows=112, epochs=1, global_batch=16, max_steps=None) == 7
+    assert steps(rows=112, epochs=1, global_batch=16, max_steps=3) == 3
+    assert [
+        steps(rows=112, epochs=epochs, global_batch=16, max_steps=most) for epochs, most in ((1, -1), (0, None))
+    ] == [
+        1,
+        1,
+    ]
 
 
 def test_training_prompts_that_are_evaluated_on_are_refused(world, tmp_path, capsys):
