@@ -18,21 +18,18 @@ OnLog = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adapters on every linear map of the body; the head is trained whole.
-
-    rate_factor: how many times the rate of full training.
-    """
+    """Low-rank adapters on every linear map of the body; the head is trained whole."""
 
     rank: int = 16
     alpha: int = 32
-    rate_factor: float = 10.0
 
 
 @dataclass(frozen=True)
 class Protocol:
     """How a reward model is trained; the defaults are the study's.
 
-    learning_rate: of full training, constant after warmup_steps.
+    learning_rate: constant after warmup_steps. rate_factor: what it is multiplied by, so that one list of rates does
+        for full training and, at ten times these, for adapters.
     global_batch: pairs or rated responses an optimiser step; micro_batch: of them, at once on a device.
     micro_tokens: padded tokens at once in training, in place of micro_batch; None: micro_batch counts.
     fills_memory: on a CUDA device of one's own, micro_tokens is found before the first step where it is None.
@@ -44,6 +41,7 @@ class Protocol:
     """
 
     learning_rate: float = 1e-6
+    rate_factor: float = 1.0
     global_batch: int = 64
     micro_batch: int = 8
     micro_tokens: int | None = None
@@ -62,7 +60,7 @@ class Protocol:
     @property
     def rate(self) -> float:
         """The learning rate that is used."""
-        return self.learning_rate * (self.lora.rate_factor if self.lora else 1.0)
+        return self.learning_rate * self.rate_factor
 
 
 def steps(rows: int, epochs: float, global_batch: int, max_steps: int | None) -> int:

@@ -122,8 +122,7 @@ def _train(way: str, rows: Rows, settings: ThroughputConfig, repeat: int) -> Tim
 def _protocol(settings: ThroughputConfig, seed: int) -> Protocol:
     """As in training, at the rate that is asked for: no warm-up, and adapters take no other."""
     known = protocol(settings.training, settings.hardware, seed)
-    lora = None if known.lora is None else replace(known.lora, rate_factor=1.0)
-    return replace(known, learning_rate=settings.rate, max_steps=settings.steps, warmup_steps=0, lora=lora)
+    return replace(known, learning_rate=settings.rate, rate_factor=1.0, max_steps=settings.steps, warmup_steps=0)
 
 
 def _trainer(rm: RewardModel, way: str, rows: Rows, how: Protocol, folder: Path) -> Any:

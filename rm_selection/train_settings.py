@@ -126,8 +126,9 @@ class HardwareConfig:
 
 def protocol(training: TrainingConfig, hardware: HardwareConfig, seed: int) -> Protocol:
     """How a reward model is trained, as far as these settings say; the rest is left at the study's."""
-    rank, factor = training.lora_rank, training.rate_factor
+    rank = training.lora_rank
     return Protocol(
+        rate_factor=training.rate_factor,
         global_batch=training.global_batch,
         micro_batch=training.micro_batch,
         micro_tokens=hardware.micro_tokens,
@@ -136,7 +137,7 @@ def protocol(training: TrainingConfig, hardware: HardwareConfig, seed: int) -> P
         warmup_steps=training.warmup_steps,
         checkpoint_every=training.checkpoint_steps,
         seed=seed,
-        lora=None if rank is None else Lora(rank=rank, alpha=2 * rank, rate_factor=factor),
+        lora=None if rank is None else Lora(rank=rank, alpha=2 * rank),
         gradient_checkpointing=training.gradient_checkpointing,
         tokens_per_batch=hardware.tokens_per_batch,
     )

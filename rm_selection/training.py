@@ -127,7 +127,7 @@ def fit(
         RunError: resumed with other settings or inputs.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
-    settings = asdict(protocol) | {"rows": counts["kept"], "precision": rm.precision, "max_length": rm.max_length}
+    settings = _plain(protocol) | {"rows": counts["kept"], "precision": rm.precision, "max_length": rm.max_length}
     settings |= {"processes": distributed.world(), "shares_prompts": rm.shares_prompts, **run.inputs}
     state = distributed.shared(lambda: _begin(run, settings))
     describe(rm)  # so that each checkpoint is a reward model that loads
@@ -149,6 +149,13 @@ def fit(
     steps = trainer.args.max_steps
     cost = (end.tokens, end.pad_tokens, end.seconds)
     return Trained(best, objective.metric, end.best_step, end.evaluations, steps, *cost, counts)
+
+
+def _plain(protocol: Protocol) -> dict[str, Any]:
+    """The protocol as JSON values, with the rate that is used in place of what it is a product of."""
+    settings = asdict(protocol) | {"learning_rate": protocol.rate}
+    settings.pop("rate_factor")
+    return settings
 
 
 def way_out(protocol: Protocol) -> str:
