@@ -85,8 +85,10 @@ def last_whole(folder: Path, settings: Mapping[str, object]) -> State | None:
 
 
 def decisive(settings: Mapping[str, object]) -> dict[str, object]:
-    """Those that decide what a training comes to; the others say what runs at once, to which it is equal but for
-    rounding: losses are sums over the same rows, whatever they share a pass or a prompt with.
+    """The settings that decide what a training comes to.
+
+    AT_ONCE are left out: they say what runs together, and losses are sums over the same rows whatever these share a
+    pass or a prompt with, so it ends equal but for rounding.
     """
     return {name: value for name, value in settings.items() if name not in AT_ONCE}
 
