@@ -73,7 +73,7 @@ def learn(
         rm, merged = _merged(rm, data.pairs, protocol.tokens_per_batch)
         told |= merged
     if distributed.first():
-        shutil.copy2(trials.place(best) / LOG, folder.parent / LOG)
+        shutil.copy2(trials.logs[best], folder.parent / LOG)
     return rm, told
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 TOKENS_PER_BATCH = 16_384  # padded tokens scored at once
 SHARES = {"grid": (1.0,), "climb": (0.375, 0.625, 1.0)}  # of the steps, where rates are compared
+Evaluation = dict[str, float]  # validation values of a checkpoint by name, and its step
 OnLog = Callable[[dict[str, float]], None]
 
 
@@ -69,6 +70,12 @@ def steps(rows: int, epochs: float, global_batch: int, max_steps: int | None) ->
     return max(1, min(passes, passes if max_steps is None else max_steps))
 
 
+def upto(evaluations: Sequence[Evaluation], share: float, steps: int) -> Sequence[Evaluation]:
+    """Those that there are of a training that stopped at a share of its steps: up to the first from there on."""
+    count = next((i for i, one in enumerate(evaluations, 1) if one["step"] >= share * steps), len(evaluations))
+    return evaluations[:count]
+
+
 @dataclass(frozen=True)
 class Run:
     """Where a training run lives: its folder, who hears each line of its log, and whether to go on with it.
@@ -90,9 +97,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Trained:
-    """The model at its best checkpoint.
+    """The model at its best checkpoint up to the share of the steps that was asked for.
 
     evaluations: one a checkpoint, each with its step; metric names the value that chose the best.
+    kept: false where a run had gone further than that and dropped the checkpoint; the model is then a later one.
     steps: optimiser steps of the whole training, done or not.
     tokens, pad_tokens: run in training. seconds: of all parts of the run. counts: training rows kept and dropped.
     """
@@ -100,12 +108,13 @@ class Trained:
     model: RewardModel
     metric: str
     best_step: int
-    evaluations: tuple[dict[str, float], ...]
+    evaluations: tuple[Evaluation, ...]
     steps: int
     tokens: int
     pad_tokens: int
     seconds: float
     counts: dict[str, int]
+    kept: bool = True
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,7 @@ class Objective:
     metric: str
     more_is_better: bool
 
-    def best(self, evaluations: tuple[dict[str, float], ...]) -> int:
+    def best(self, evaluations: Sequence[Evaluation]) -> int:
         """Step of the best evaluation, the earliest of equals."""
         sign = -1 if self.more_is_better else 1
         return int(min(evaluations, key=lambda one: (sign * one[self.metric], one["step"]))["step"])

@@ -14,8 +14,9 @@ from rm_selection.diverged import forget, note, noted
 from rm_selection.errors import NonFiniteLossError
 from rm_selection.memory import release
 from rm_selection.preferences import Pair
-from rm_selection.protocol import OnLog, Protocol, Run, Trained
+from rm_selection.protocol import OnLog, Protocol, Run, Trained, upto
 from rm_selection.reward_model import RewardModel
+from rm_selection.training_state import LOG
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Trials:
     """Trainings of one base, one a rate, as far as each has come.
 
     told: what the record says of each; of one that diverged, why, and the evaluations that there were before.
+    logs: the file of each.
     """
 
     def __init__(
@@ -49,8 +51,9 @@ class Trials:
         self.load, self.data, self.protocol, self.folder = load, data, protocol, folder
         self.on_log, self.resume = on_log, resume
         self.told: dict[float, dict[str, Any]] = {}
+        self.logs: dict[float, Path] = {}
         self._steps = 0  # of a whole training
-        self._last: tuple[float, Trained] | None = None
+        self._last: tuple[tuple[float, float], Trained] | None = None  # by rate and share
 
     def ranked(self, rates: Sequence[float], share: float) -> list[float]:
         """The rates, the best first and equals in the order given, by their best checkpoint up to that share."""
@@ -59,8 +62,12 @@ class Trials:
 
     def model(self, rate: float, share: float) -> RewardModel:
         """The model of a rate that was trained as far as that, at its best checkpoint."""
-        last = self._last if self._last is not None and self._last[0] == rate else (rate, self._train(rate, share))
-        return last[1].model
+        known = self._last is not None and self._last[0] == (rate, share)
+        trained = self._last[1] if self._last is not None and known else self._train(rate, share)
+        if trained.kept:
+            return trained.model
+        del trained  # of a killed training that had gone further; as far as this it is done again, beside it
+        return self._train(rate, share, f"until-{share:g}").model
 
     def _value(self, rate: float, share: float) -> float:
         """More is better. What a killed search had trained beyond the share does not count: it would go elsewhere."""
@@ -68,10 +75,13 @@ class Trials:
             self._try(rate, share)
         if self.lost(rate, share):
             return -math.inf
-        name, done = self.told[rate]["metric"], self.told[rate]["evaluations"]
-        by_then = next(i for i, one in enumerate(done, 1) if one["step"] >= share * self._steps)
+        told = self.told[rate]
+        name, by_then = told["metric"], upto(told["evaluations"], share, self._steps)
         sign = 1 if name == bradley_terry.METRIC else -1
-        return float(max(sign * one[name] for one in done[:by_then]))
+        best = max(by_then, key=lambda one: sign * one[name])
+        if "diverged" not in told:
+            told |= {"best_step": best["step"], "value": best[name]}
+        return float(sign * best[name])
 
     def lost(self, rate: float, share: float) -> bool:
         """Whether it diverged before that share of the steps."""
@@ -116,17 +126,19 @@ class Trials:
         release()  # outside of the except block, which holds on to the model
         return found
 
-    def _train(self, rate: float, share: float) -> Trained:
+    def _train(self, rate: float, share: float, part: str = "") -> Trained:
+        """part: name of a folder inside that of the rate, for what must not touch its training."""
         self._last = None  # two models at a time may not fit the device
         protocol = replace(self.protocol, learning_rate=rate)
         resume = self.resume or rate in self.told
-        place, inputs = self.place(rate), self.data.inputs
+        place, inputs = self.place(rate) / part, self.data.inputs
         run = Run(place, lambda line: self.on_log(line | {"rate": rate}), resume, share, inputs)
         run.folder.mkdir(parents=True, exist_ok=True)
         train = bradley_terry.train if self._paired else multi_attribute.train
         trained = train(self.load(), self.data.train, self.data.validation, protocol, run)
         self.told[rate] = {"rate": rate, **_told(trained)}
-        self._last, self._steps = (rate, trained), trained.steps
+        self.logs[rate] = place / LOG
+        self._last, self._steps = ((rate, share), trained), trained.steps
         return trained
 
     def place(self, rate: float) -> Path:

@@ -14,8 +14,8 @@ from rm_selection.learning import Search, climb, learn
 from rm_selection.protocol import SHARES, Protocol
 from rm_selection.reward_model import load
 from rm_selection.scoring import score
-from rm_selection.training import _Watch
 from rm_selection.trials import Data
+from rm_selection.watch import Watch
 
 RATES = (1e-6, 3e-3, 1e-5, 1e-4, 1e-2)
 LONG = Protocol(**vars(QUICK) | {"epochs": 4.0, "checkpoint_every": 2})  # 28 steps: 3/8 are 12, 5/8 are 18
@@ -65,7 +65,7 @@ def test_a_killed_climb_goes_on_where_it_stopped_and_nowhere_else(base, grid, tm
 
 def broken_above(monkeypatch, limit: float, step: int) -> list[tuple[float, int]]:
     """Rates above the limit diverge at that step; the list hears the rate and step of all that is trained."""
-    real, trained = _Watch.on_log, []
+    real, trained = Watch.on_log, []
 
     def on_log(self, args, state, control, **kwargs):
         if "loss" in kwargs["logs"]:
@@ -74,7 +74,7 @@ def broken_above(monkeypatch, limit: float, step: int) -> list[tuple[float, int]
                 kwargs["logs"]["loss"] = math.nan
         real(self, args, state, control, **kwargs)
 
-    monkeypatch.setattr(_Watch, "on_log", on_log)
+    monkeypatch.setattr(Watch, "on_log", on_log)
     return trained
 
 
