@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,7 @@ from rm_selection.hardware import device, device_name, precision_of
 from rm_selection.learning import Search, learn
 from rm_selection.model_card import model_card
 from rm_selection.preference_lengths import common_subset, guard_lengths
-from rm_selection.preferences import Pair, Read, hold_out, read_pairs, read_ratings, summed, without
+from rm_selection.preferences import Pair, Read, after, hold_out, read_pairs, read_ratings, summed, without
 from rm_selection.protocol import Protocol
 from rm_selection.reward_model import RewardModel, load, save, sharing
 from rm_selection.runs import sha256
@@ -77,7 +76,8 @@ class Work:
         state = self.folder / "training"
         search = Search(settings.objective.rates, settings.objective.search, settings.until)
         resume = settings.training.resume
-        self.model, training = learn(self._fresh, data, self._protocol(), search, state, self._log, resume)
+        model, training = learn(self._fresh, data, self._protocol(), search, state, self._log, resume)
+        self.model = replace(model, max_length=min(model.max_length, settings.dataset.max_length))
         checkpoint = asdict(self.checkpoint) | {"name": self.checkpoint.name}
         return {
             "checkpoint": checkpoint,
@@ -121,9 +121,8 @@ class Work:
         hardware, rows = self.settings.hardware, self.settings.dataset
         outputs = tuple(rows.attributes or ()) if self._rated else ("reward",)
         precision = precision_of(hardware, self.device)
-        made = load(
-            self.checkpoint, outputs, precision, self.device, max_length=rows.max_length, seed=self.settings.seed
-        )
+        most = None if rows.common_subset else rows.max_length  # there bytes decide, the same for every tokenizer
+        made = load(self.checkpoint, outputs, precision, self.device, max_length=most, seed=self.settings.seed)
         return sharing(made, shares=self.apart is None)
 
     @property
@@ -178,13 +177,11 @@ class Work:
         return read, told
 
     def _fitting(self, read: Read[Any], model: RewardModel) -> Read[Any]:
-        dataset, counts = self.settings.dataset, read.counts
-        rows: Sequence[Any] = read.rows
+        """The rows that are short enough, for every base alike or for this one, and that its template can write."""
+        dataset, found = self.settings.dataset, read
         if dataset.common_subset:
-            common = common_subset(rows, dataset.max_length)
-            rows, counts = common.rows, counts | common.counts
-        kept = guard_lengths(rows, model.template, None if dataset.common_subset else model.max_length)
-        return replace(kept, counts=counts | kept.counts, revision=read.revision)
+            found = after(found, common_subset(found.rows, dataset.max_length))
+        return after(found, guard_lengths(found.rows, model.template, model.max_length))
 
     def _protocol(self) -> Protocol:
         settings, objective = self.settings, self.settings.objective

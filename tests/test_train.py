@@ -246,6 +246,27 @@ def test_what_cannot_be_trained_is_told_in_one_sentence(world, tmp_path, capsys,
     assert message in capsys.readouterr().err
 
 
+def test_rows_left_out_are_counted_from_the_first_that_was_read(world, tmp_path):
+    """Of 48 rows one is empty, five are long in bytes, and a base that knows letters only must not leave out more."""
+    rows = [asdict(pair) for pair in pairs(48)]
+    rows[0]["chosen"] = []
+    for place in range(1, 6):
+        rows[place]["chosen"] = [{"role": "assistant", "content": "a" * 400}]
+    for place in range(6, 30):
+        rows[place]["chosen"] = [{"role": "assistant", "content": "yes" + "a" * 60}]
+    line = [*words(world, f"output={tmp_path}"), f"dataset.train={write(tmp_path / 'train.jsonl', rows)}"]
+    line = [word for word in line if not word.startswith("dataset.max_length")] + ["dataset.max_length=50"]
+    for common, kept in (("true", 42), ("false", 18)):
+        assert call(train, *line, f"study=common-{common}", f"dataset.common_subset={common}") == 0
+        record = json.loads((only(tmp_path / f"common-{common}") / "run.json").read_text())
+        counts = record["data"]["train"]["counts"]
+        assert (counts["read"], counts["kept"]) == (48, kept)
+        assert sum(n for name, n in counts.items() if name.startswith("dropped_")) == 48 - kept
+        assert counts["dropped_over_long"] == 47 - kept
+        assert record["training"]["counts"]["kept"] == kept, "the trainer leaves out no more"
+        assert reload(only(tmp_path / f"common-{common}") / "model").max_length == 50, "scored as ever"
+
+
 def test_a_training_has_one_step_at_least():
     assert steps(rows=112, epochs=1, global_batch=16, max_steps=None) == 7
     assert steps(rows=112, epochs=1, global_batch=16, max_steps=3) == 3
