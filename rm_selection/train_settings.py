@@ -38,8 +38,10 @@ class DatasetConfig:
     max_length: int = setting("tokens; longer conversations are left out and counted")
     common_subset: bool = setting("leave out by length in bytes, so that every base trains on the same rows")
     limit: int | None = setting("most rows to read; null: all")
-    max_overlap: float = setting("share of evaluation prompts that may occur in the training data, 0 to 1")
-    drop_overlap: bool = setting("leave out training rows that hold an evaluation prompt")
+    max_overlap: float = setting(
+        "share of evaluation prompts that rows to train, validate or merge by may hold, 0 to 1"
+    )
+    drop_overlap: bool = setting("leave out rows to train, validate or merge by that hold an evaluation prompt")
 
     def __post_init__(self) -> None:
         if self.kind not in ("pairs", "ratings"):

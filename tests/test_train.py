@@ -283,6 +283,23 @@ def test_training_prompts_that_are_evaluated_on_are_refused(world, tmp_path, cap
     assert "dataset.drop_overlap=true" in capsys.readouterr().err
 
 
+def test_rows_that_choose_and_are_evaluated_on_are_refused_or_left_out(world, tmp_path, capsys):
+    """Those that pick the checkpoint, and those that choose the merge vector."""
+    test, both = world / "test.jsonl", tmp_path / "both.jsonl"
+    both.write_text((world / "validation.jsonl").read_text() + test.read_text())
+    for given, part, name in ((words(world), "validation", "validation"), (rated(world), "pairs", "merge")):
+        line = [word for word in given if not word.startswith(f"dataset.{part}=")] + [f"output={tmp_path}"]
+        assert call(train, *line, f"dataset.{part}={test}") == 2
+        assert f"100.0% of the evaluation prompts (24 of 24) are in the {name} data" in capsys.readouterr().err
+        assert call(train, *line, f"dataset.{part}={test}", "dataset.drop_overlap=true") == 2
+        assert f"dataset.drop_overlap=true leaves none of the 24 {name} rows" in capsys.readouterr().err
+        assert call(train, *line, f"dataset.{part}={both}", "dataset.drop_overlap=true", f"study={part}") == 0
+        record = json.loads((only(tmp_path / part) / "run.json").read_text())
+        assert record["data"]["overlap"][name] == 1.0
+        assert (record["data"]["overlap"]["share"], record["data"]["overlap"]["training_rows"]) == (0, 0)
+        assert (record["data"][part]["rows"], record["data"][part]["counts"]["dropped_overlap"]) == (12, 24)
+
+
 def test_a_killed_run_ends_with_the_scores_of_one_never_killed(world):
     """SIGKILL after the second log line and after the first checkpoint; the same command goes on each time."""
     slow = ("objective.epochs=2", "training.max_steps=12", "seed=5")
