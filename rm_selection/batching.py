@@ -150,7 +150,10 @@ class Batched:
             console.line(f"out of memory: going on with at most {self.data_collator} at once, the gradient is the same")
 
     def _fill(self: Any, model: Any) -> None:
-        """Measure the peaks of one and of two of the longest rows; what fits besides follows from these."""
+        """Measure the peaks of one and of two of the longest rows; what fits besides follows from these.
+
+        Where two do not fit, one is run at a time; where one does not, the error is raised.
+        """
         micro: MicroBatches = self.data_collator
         lengths = [micro.length(row) for row in self.train_dataset]
         order = sorted(range(len(lengths)), key=lambda place: -lengths[place])[: self.args.per_device_train_batch_size]
@@ -165,7 +168,16 @@ class Batched:
 
         peak(longest)  # the libraries' own memory, once
         trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
-        micro.budget = fitting(peak, longest, longest * len(rows), room(self.args.device, trained))
+        micro.budget = None
+        try:
+            micro.budget = fitting(peak, longest, longest * len(rows), room(self.args.device, trained))
+        except (MemoryError, RuntimeError) as error:
+            if not lacking(error):
+                raise
+        if micro.budget is None:
+            micro.budget = longest
+            model.zero_grad(set_to_none=True)  # outside of the except block, which holds on to what was computed
+            release()
         console.line(f"at most {micro} at once fit the device's memory")
 
     def compute_loss(

@@ -89,7 +89,9 @@ def train(rm: RewardModel, pairs: Sequence[Pair], validation: Sequence[Pair], pr
     if len(rm.outputs) != 1:
         raise ConfigError(f"bradley_terry trains one output, and this model has {len(rm.outputs)}; load it with one")
     if not validation:
-        raise ConfigError("bradley_terry picks its checkpoint by validation accuracy; give validation pairs")
+        raise ConfigError(
+            "bradley_terry picks its checkpoint by validation accuracy; give pairs for it as dataset.validation"
+        )
     rm = trainable(rm, protocol)
     data, counts = rows(rm, pairs, protocol.use_margin)
     objective = Objective(evaluator(rm, validation, protocol.tokens_per_batch), METRIC, more_is_better=True)
@@ -147,11 +149,17 @@ def rows(rm: RewardModel, pairs: Sequence[Pair], use_margin: bool) -> tuple[list
         elif good == bad:
             counts["dropped_equal_tokens"] += 1
         elif use_margin and pair.margin is None:
-            raise ConfigError(f"use_margin needs a margin in every pair, and {pair.id} has none; set use_margin=false")
+            raise ConfigError(
+                f"objective.margin=true needs a margin in every pair, and {pair.id} has none; give "
+                "objective.margin=false"
+            )
         else:
             kept.append({"chosen_ids": good, "rejected_ids": bad} | ({"margin": pair.margin} if use_margin else {}))
     if not kept:
-        raise ConfigError(f"none of {len(pairs)} pairs fits max_length={rm.max_length}; raise it, or give other pairs")
+        raise ConfigError(
+            f"none of {len(pairs)} pairs fits in {rm.max_length} tokens; raise dataset.max_length (of throughput: "
+            "max_length), choose a base that reads more, or give other pairs"
+        )
     return kept, counts | {"kept": len(kept)}
 
 

@@ -82,8 +82,8 @@ def overlap(train: Iterable[Pair | Rating], evaluation: Iterable[Pair], n: int =
     return Overlap(len(hit) / len(pairs), examples, len(hit), len(pairs), train_ids)
 
 
-def refuse_overlap(overlap: Overlap, threshold: float) -> None:
-    """Do nothing if at most `threshold` (0 to 1) of the evaluation prompts are in the training data.
+def refuse_overlap(overlap: Overlap, threshold: float, part: str = "training") -> None:
+    """Do nothing if at most `threshold` (0 to 1) of the evaluation prompts are in a part of the data.
 
     Raises:
         DataError: more are; share, an example and the way out are told.
@@ -92,8 +92,8 @@ def refuse_overlap(overlap: Overlap, threshold: float) -> None:
         return
     example = " ".join(overlap.examples[0].split())[:80]
     raise DataError(
-        f"{overlap.share:.1%} of the evaluation prompts ({overlap.found} of {overlap.evaluated}) are in the training "
-        f"data, such as '{example}'; dataset.drop_overlap=true leaves out the {len(overlap.train_ids)} training rows "
+        f"{overlap.share:.1%} of the evaluation prompts ({overlap.found} of {overlap.evaluated}) are in the {part} "
+        f"data, such as '{example}'; dataset.drop_overlap=true leaves out the {len(overlap.train_ids)} {part} rows "
         f"that hold them, and dataset.max_overlap={overlap.share:.4f} would accept them"
     )
 

@@ -116,7 +116,11 @@ class TrainingError(SelectionError):
 
 
 class NonFiniteLossError(TrainingError):
-    """The loss or a gradient became NaN or infinite."""
+    """The loss or a gradient became NaN or infinite. steps: optimiser steps of the whole training, 0 if unknown."""
+
+    def __init__(self, message: str, steps: int = 0) -> None:
+        super().__init__(message)
+        self.steps = steps
 
 
 class DivergedError(TrainingError):

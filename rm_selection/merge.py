@@ -144,7 +144,7 @@ def _differences(chosen: ArrayLike, rejected: ArrayLike, attributes: int) -> Flo
     if broken.size:
         raise FitError(
             f"the model's outputs for {broken.size} of {len(first)} validation pairs are NaN or infinite, the first in "
-            f"row {broken[0]}; the model has diverged, so train it with a lower learning rate"
+            f"row {broken[0]}; the model has diverged, so train it with lower objective.rates"
         )
     return differences
 

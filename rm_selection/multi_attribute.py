@@ -83,12 +83,13 @@ def train(
         ConfigError: the settings contradict the data.
         TrainingError: the loss is no number, or memory ran out.
     """
-    for name in ("center_rewards_coefficient", "use_margin"):
+    for name, typed in (("center_rewards_coefficient", "centering=null"), ("use_margin", "margin=false")):
         if getattr(protocol, name):
-            raise ConfigError(f"{name} belongs to bradley_terry and does nothing in regression; leave it out")
+            of = typed.partition("=")[0]
+            raise ConfigError(f"objective.{of} belongs to bradley_terry; for regression give objective.{typed}")
     if not np.isfinite(_labels(rm, validation)).any():
         raise ConfigError(
-            "regression picks its checkpoint by validation loss; give validation ratings of its attributes"
+            "regression picks its checkpoint by validation loss; give ratings of its attributes as dataset.validation"
         )
     rm = trainable(rm, protocol)
     data, counts = rows(rm, ratings)
@@ -150,7 +151,8 @@ def rows(rm: RewardModel, ratings: Sequence[Rating]) -> tuple[list[Row], dict[st
     if not kept:
         wanted = ", ".join(rm.outputs)
         raise ConfigError(
-            f"none of {len(ratings)} ratings has {wanted} and fits max_length={rm.max_length}; change either"
+            f"none of {len(ratings)} ratings has {wanted} and fits in {rm.max_length} tokens; raise "
+            "dataset.max_length, or give other ratings"
         )
     return kept, counts | {"kept": len(kept)}
 

@@ -5,7 +5,6 @@ The folder is not called stage: Hydra would take `stage=sft` of the other comman
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from rm_selection.checkpoints import CHAIN, Base
 from rm_selection.errors import ConfigError
 from rm_selection.microcosm_settings import MicrocosmConfig
-from rm_selection.settings import StudyConfig, in_group, refused, sequence, setting, within
+from rm_selection.settings import StudyConfig, above_zero, in_group, refused, sequence, setting, within
 from rm_selection.stages.rewards import REWARDS
 from rm_selection.train_settings import HardwareConfig, TrackingConfig
 
@@ -39,10 +38,11 @@ class RecipeConfig:
     checkpoint_steps: int = setting("steps between checkpoints, from which a killed run goes on")
 
     def __post_init__(self) -> None:
-        name = type(self).__name__.removesuffix("Config").lower()
+        name = self.stage
         for key in ("rate", "epochs"):
-            if not (math.isfinite(getattr(self, key)) and getattr(self, key) > 0):
-                raise refused(f"recipe.{name}.{key}", getattr(self, key), "a number above 0")
+            above_zero(f"recipe.{name}.{key}", getattr(self, key))
+        if self.max_steps is not None:
+            within(f"recipe.{name}.max_steps", self.max_steps, 1, 10**9)
         for key, least, most in (("held_out", 0.001, 0.5), ("warmup", 0.0, 1.0)):
             if not least <= getattr(self, key) <= most:
                 raise refused(f"recipe.{name}.{key}", getattr(self, key), f"a share from {least:g} to {most:g}")
@@ -50,10 +50,15 @@ class RecipeConfig:
             within(f"recipe.{name}.{key}", getattr(self, key), 1, 1_000_000)
         within(f"recipe.{name}.max_length", self.max_length, 8, 1_000_000)
         if self.global_batch % self.micro_batch:
-            batch = f"a divisor of global_batch={self.global_batch}"
+            batch = f"a divisor of recipe.{name}.global_batch={self.global_batch}"
             raise refused(f"recipe.{name}.micro_batch", self.micro_batch, batch)
         if (self.path is None) == (self.repo is None):
             raise refused(f"recipe.{name}.path", self.path, f"it or recipe.{name}.repo, one of the two")
+
+    @property
+    def stage(self) -> str:
+        """Whose recipe it is: its settings are typed as recipe.<stage>.<name>."""
+        return type(self).__name__.removesuffix("Config").lower()
 
 
 @dataclass
@@ -91,7 +96,8 @@ class RlvrConfig(RecipeConfig):
         within("recipe.rlvr.generations", self.generations, 2, 1024)
         within("recipe.rlvr.max_answer", self.max_answer, 1, 1_000_000)
         if self.global_batch % self.generations:
-            raise refused("recipe.rlvr.generations", self.generations, f"a divisor of global_batch={self.global_batch}")
+            batch = f"a divisor of recipe.rlvr.global_batch={self.global_batch}"
+            raise refused("recipe.rlvr.generations", self.generations, batch)
         if not self.temperature > 0 or self.beta < 0:
             raise refused("recipe.rlvr.temperature and beta", f"{self.temperature}, {self.beta}", "above 0, 0 or more")
 

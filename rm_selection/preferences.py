@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from rm_selection.errors import DataError
@@ -36,7 +36,19 @@ from rm_selection.preference_rows import (
 )
 from rm_selection.preference_sources import Source, pinned, raw_rows
 
-__all__ = ["Message", "Pair", "Rating", "Read", "Source", "hold_out", "read_pairs", "read_ratings", "summed", "without"]
+__all__ = [
+    "Message",
+    "Pair",
+    "Rating",
+    "Read",
+    "Source",
+    "after",
+    "hold_out",
+    "read_pairs",
+    "read_ratings",
+    "summed",
+    "without",
+]
 
 T = TypeVar("T", Pair, Rating)
 
@@ -132,6 +144,13 @@ def summed(rows: Sequence[T], counts: Mapping[str, int], revision: str | None = 
     for row in rows:
         total.update(dump(vars(row)).encode())
     return Read(list(rows), dict(counts), total.hexdigest(), revision)
+
+
+def after(before: Read[T], kept: Read[T]) -> Read[T]:
+    """What a further guard kept of what was read, counted from the first row that was read."""
+    dropped = {name: n + before.counts.get(name, 0) for name, n in kept.counts.items() if name.startswith("dropped_")}
+    counts = {"read": kept.counts["read"], **before.counts, **dropped, "kept": kept.counts["kept"]}
+    return replace(kept, counts=counts, revision=before.revision)
 
 
 def _read(

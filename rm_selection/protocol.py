@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,26 +13,24 @@ if TYPE_CHECKING:
 
 TOKENS_PER_BATCH = 16_384  # padded tokens scored at once
 SHARES = {"grid": (1.0,), "climb": (0.375, 0.625, 1.0)}  # of the steps, where rates are compared
+Evaluation = dict[str, float]  # validation values of a checkpoint by name, and its step
 OnLog = Callable[[dict[str, float]], None]
 
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adapters on every linear map of the body; the head is trained whole.
-
-    rate_factor: how many times the rate of full training.
-    """
+    """Low-rank adapters on every linear map of the body; the head is trained whole."""
 
     rank: int = 16
     alpha: int = 32
-    rate_factor: float = 10.0
 
 
 @dataclass(frozen=True)
 class Protocol:
     """How a reward model is trained; the defaults are the study's.
 
-    learning_rate: of full training, constant after warmup_steps.
+    learning_rate: constant after warmup_steps. rate_factor: what it is multiplied by, so that one list of rates does
+        for full training and, at ten times these, for adapters.
     global_batch: pairs or rated responses an optimiser step; micro_batch: of them, at once on a device.
     micro_tokens: padded tokens at once in training, in place of micro_batch; None: micro_batch counts.
     fills_memory: on a CUDA device of one's own, micro_tokens is found before the first step where it is None.
@@ -44,6 +42,7 @@ class Protocol:
     """
 
     learning_rate: float = 1e-6
+    rate_factor: float = 1.0
     global_batch: int = 64
     micro_batch: int = 8
     micro_tokens: int | None = None
@@ -62,13 +61,19 @@ class Protocol:
     @property
     def rate(self) -> float:
         """The learning rate that is used."""
-        return self.learning_rate * (self.lora.rate_factor if self.lora else 1.0)
+        return self.learning_rate * self.rate_factor
 
 
 def steps(rows: int, epochs: float, global_batch: int, max_steps: int | None) -> int:
-    """Optimiser steps of a training on that many rows."""
+    """Optimiser steps of a training on that many rows, 1 or more."""
     passes = math.ceil(epochs * math.ceil(rows / global_batch))
-    return min(passes, max_steps or passes)
+    return max(1, min(passes, passes if max_steps is None else max_steps))
+
+
+def upto(evaluations: Sequence[Evaluation], share: float, steps: int) -> Sequence[Evaluation]:
+    """Those that there are of a training that stopped at a share of its steps: up to the first from there on."""
+    count = next((i for i, one in enumerate(evaluations, 1) if one["step"] >= share * steps), len(evaluations))
+    return evaluations[:count]
 
 
 @dataclass(frozen=True)
@@ -92,9 +97,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Trained:
-    """The model at its best checkpoint.
+    """The model at its best checkpoint up to the share of the steps that was asked for.
 
     evaluations: one a checkpoint, each with its step; metric names the value that chose the best.
+    kept: false where a run had gone further than that and dropped the checkpoint; the model is then a later one.
     steps: optimiser steps of the whole training, done or not.
     tokens, pad_tokens: run in training. seconds: of all parts of the run. counts: training rows kept and dropped.
     """
@@ -102,12 +108,13 @@ class Trained:
     model: RewardModel
     metric: str
     best_step: int
-    evaluations: tuple[dict[str, float], ...]
+    evaluations: tuple[Evaluation, ...]
     steps: int
     tokens: int
     pad_tokens: int
     seconds: float
     counts: dict[str, int]
+    kept: bool = True
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ class Objective:
     metric: str
     more_is_better: bool
 
-    def best(self, evaluations: tuple[dict[str, float], ...]) -> int:
+    def best(self, evaluations: Sequence[Evaluation]) -> int:
         """Step of the best evaluation, the earliest of equals."""
         sign = -1 if self.more_is_better else 1
         return int(min(evaluations, key=lambda one: (sign * one[self.metric], one["step"]))["step"])

@@ -79,7 +79,7 @@ def load(
     precision: Precision = "float32",
     device: str = "cpu",
     fallback: str = "plain",
-    max_length: int = 2048,
+    max_length: int | None = 2048,
     seed: int = 0,
 ) -> RewardModel:
     """A reward model to be trained: the body of the checkpoint under a new head.
@@ -90,7 +90,7 @@ def load(
         precision: see RewardModel; bf16_weights suits LoRA, where the body is not trained.
         device: cpu, cuda or cuda:N.
         fallback: the chat template for a tokenizer without one.
-        max_length: tokens; lowered to the body's own limit.
+        max_length: tokens; lowered to the body's own limit, which None stands for.
         seed: of the head's initial weights.
 
     Raises:
@@ -108,7 +108,8 @@ def load(
         model, _ = _body(source, revision, config, precision)
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
     chat = _template(model, tokenizer, fallback)
-    return RewardModel(model.to(device), chat, min(max_length, _limit(config)), precision, tuple(outputs))
+    most = min(max_length or _limit(config), _limit(config))
+    return RewardModel(model.to(device), chat, most, precision, tuple(outputs))
 
 
 def sharing(rm: RewardModel, shares: bool = True) -> RewardModel:

@@ -141,7 +141,7 @@ def parity_check(rm: RewardModel, conversations: Sequence[Conversation]) -> floa
     if not worst <= allowed:  # NaN is no parity either
         raise ParityError(
             f"scores of the same conversation differ by {worst:.2g} between alone and in a batch, {allowed:.2g} is"
-            " allowed; use precision=float32, or another base"
+            " allowed; give hardware.precision=float32, or another base"
         )
     return worst
 

@@ -61,6 +61,15 @@ class ObjectiveConfig:
             raise refused("objective.name", self.name, " or ".join(OBJECTIVES))
         if self.search not in SEARCHES:
             raise refused("objective.search", self.search, " or ".join(SEARCHES))
+        within("objective.epochs", self.epochs, 1, 1_000_000)
+        if not self.rates:
+            raise refused("objective.rates", "[]", "one learning rate or more, as [1e-6,3e-6]")
+        for rate in self.rates:
+            above_zero("objective.rates", rate)
+        if len({f"{rate:g}" for rate in self.rates}) < len(set(self.rates)):  # each has a folder of that name
+            raise refused("objective.rates", self.rates, "rates that differ in their first six digits")
+        if self.centering is not None and not (math.isfinite(self.centering) and self.centering >= 0):
+            raise refused("objective.centering", self.centering, "a weight, 0 or more, or null")
 
 
 @dataclass
@@ -233,6 +242,16 @@ def within(name: str, value: int, low: int, high: int) -> None:
     """
     if not low <= value <= high:
         raise refused(name, value, f"a whole number from {low} to {high}")
+
+
+def above_zero(name: str, value: float) -> None:
+    """Refuse a number that is not above 0, or no number.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not (math.isfinite(value) and value > 0):
+        raise refused(name, value, "a number above 0")
 
 
 def names(name: str, value: Any) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ def of_run(record: Record) -> dict[str, Any]:
         "dataset": settings["dataset"]["name"],
         "objective": settings["objective"]["name"],
         "seed": _seed(record),
-        "tokens": sum(trial["tokens"] for trial in record.get("training", {}).get("trials", ())) or None,
+        "tokens": sum(trial.get("tokens", 0) for trial in record.get("training", {}).get("trials", ())) or None,
         "protocol_id": digest(settings),
         "protocol": _json(settings),
     }

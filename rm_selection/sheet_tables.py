@@ -158,7 +158,7 @@ def _run(record: Record) -> dict[str, Any]:
         "status": record["status"],
         "seed": record.get("provenance", {}).get("seed"),
         **{name: training.get(name) for name in ("rate", "best_step", "metric", "value")},
-        "tokens": sum(trial["tokens"] for trial in training.get("trials", ()) if "tokens" in trial) or None,
+        "tokens": sum(trial.get("tokens", 0) for trial in training.get("trials", ())) or None,
         "seconds": cost.get("seconds"),
         "device": cost.get("device"),
         "dataset": settings["dataset"]["name"],

@@ -28,7 +28,7 @@ from rm_selection.hardware import device_name
 from rm_selection.protocol import Protocol, Run
 from rm_selection.refusals import quiet
 from rm_selection.reward_model import RewardModel, sharing
-from rm_selection.scoring import forward, padded, score_tokens, share_prompts
+from rm_selection.scoring import UNSHARED, forward, padded, score_tokens, share_prompts
 from rm_selection.speed_inputs import fresh_model, pairs
 from rm_selection.speed_table import matrix_peak, summary
 from rm_selection.throughput_settings import ThroughputConfig
@@ -92,7 +92,7 @@ def _about(settings: ThroughputConfig, rm: RewardModel) -> dict[str, Any]:
 
 def _tasks(rm: RewardModel, rows: Rows, settings: ThroughputConfig) -> dict[tuple[str, str], Way]:
     sides = [row[side] for row in rows for side in ("chosen_ids", "rejected_ids")]
-    apart = share_prompts(rm, sides)[1]
+    apart = share_prompts(rm, sides)[1] if settings.hardware.shared_prompts else UNSHARED
     if apart is not None:
         console.line(f"prompts are not shared: {apart}")
     found: dict[tuple[str, str], Way] = {}
@@ -122,8 +122,7 @@ def _train(way: str, rows: Rows, settings: ThroughputConfig, repeat: int) -> Tim
 def _protocol(settings: ThroughputConfig, seed: int) -> Protocol:
     """As in training, at the rate that is asked for: no warm-up, and adapters take no other."""
     known = protocol(settings.training, settings.hardware, seed)
-    lora = None if known.lora is None else replace(known.lora, rate_factor=1.0)
-    return replace(known, learning_rate=settings.rate, max_steps=settings.steps, warmup_steps=0, lora=lora)
+    return replace(known, learning_rate=settings.rate, rate_factor=1.0, max_steps=settings.steps, warmup_steps=0)
 
 
 def _trainer(rm: RewardModel, way: str, rows: Rows, how: Protocol, folder: Path) -> Any:

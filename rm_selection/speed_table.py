@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from rm_selection.errors import ConfigError
 from rm_selection.timed import Timed, wait
 
 
@@ -41,6 +43,24 @@ def summary(mine: list[Timed], stock: list[Timed], pairs: int, operations: int, 
     spent = np.median([one.real * operations / one.seconds for one in mine])
     told |= {"mfu": spent / peak, "peak_gib": max(one.peak for one in mine) / 2**30}
     return told
+
+
+def check(table: Path) -> None:
+    """Refuse a table that cannot be appended to, before anything is timed.
+
+    Raises:
+        ConfigError: it is a folder or no CSV, or its folder cannot be made or written.
+    """
+    try:
+        table.parent.mkdir(parents=True, exist_ok=True)
+        if table.is_dir() or not os.access(table if table.exists() else table.parent, os.W_OK):
+            raise PermissionError
+        if table.exists():
+            pd.read_csv(table, nrows=1)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"table={table} cannot be appended to; give a CSV file, or one that is not there yet"
+        ) from error
 
 
 def append(figures: pd.DataFrame, table: Path) -> None:

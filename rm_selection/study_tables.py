@@ -171,7 +171,7 @@ def _run_row(record: Mapping[str, Any], evaluation: str) -> dict[str, Any]:
         "objective": settings["objective"]["name"],
         "seed": record["provenance"]["seed"],
         "seconds": record["cost"]["seconds"],
-        "tokens": sum(trial["tokens"] for trial in record["training"]["trials"]),
+        "tokens": sum(trial.get("tokens", 0) for trial in record["training"]["trials"]),
         "evaluation": evaluation,
     }
     figures = {"score": found.get("score", np.nan), "low": low, "high": high, "n": found["n"]}

@@ -14,6 +14,7 @@ def main(settings: ThroughputConfig) -> None:
 
     from rm_selection import console, speed, speed_table
 
+    speed_table.check(Path(settings.table))
     figures = speed.measure(settings)
     shown = ["task", "way", "pairs_per_s", "low", "high", "times_stock", "padded", "mfu", "peak_gib"]
     console.table("median and range of the repeats", figures[shown].map(speed_table.shown))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from rm_selection.errors import ConfigError
 from rm_selection.evaluation_layouts import LAYOUTS
-from rm_selection.settings import in_group, refused, setting, within
+from rm_selection.settings import above_zero, in_group, refused, setting, within
 from rm_selection.train_settings import HardwareConfig, TrainingConfig
 
 SHAPES = {  # hidden, intermediate, layers, heads, key-value heads, vocabulary
@@ -33,6 +34,10 @@ class LengthsConfig:
     def __post_init__(self) -> None:
         for name in ("prompt", "response", "longest"):
             within(f"lengths.{name}", getattr(self, name), 1, 1_000_000)
+        for name in ("prompt_spread", "response_spread"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise refused(f"lengths.{name}", value, "a number, 0 or more")
 
 
 @dataclass
@@ -68,3 +73,6 @@ class ThroughputConfig:
         for name in ("steps", "repeats", "responses"):
             within(name, getattr(self, name), 1, 1_000_000)
         within("max_length", self.max_length, 8, 1_000_000)
+        if self.limit is not None:
+            within("limit", self.limit, 1, 10**9)
+        above_zero("rate", self.rate)

@@ -11,7 +11,7 @@ from rm_selection.errors import ConfigError
 from rm_selection.evaluation_sets import EvaluationConfig
 from rm_selection.microcosm_settings import MicrocosmConfig
 from rm_selection.protocol import Lora, Protocol
-from rm_selection.settings import ObjectiveConfig, StudyConfig, in_group, refused, setting, within
+from rm_selection.settings import ObjectiveConfig, StudyConfig, above_zero, in_group, refused, setting, within
 
 REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"  # OWNER/NAME on the Hub
 
@@ -38,8 +38,10 @@ class DatasetConfig:
     max_length: int = setting("tokens; longer conversations are left out and counted")
     common_subset: bool = setting("leave out by length in bytes, so that every base trains on the same rows")
     limit: int | None = setting("most rows to read; null: all")
-    max_overlap: float = setting("share of evaluation prompts that may occur in the training data, 0 to 1")
-    drop_overlap: bool = setting("leave out training rows that hold an evaluation prompt")
+    max_overlap: float = setting(
+        "share of evaluation prompts that rows to train, validate or merge by may hold, 0 to 1"
+    )
+    drop_overlap: bool = setting("leave out rows to train, validate or merge by that hold an evaluation prompt")
 
     def __post_init__(self) -> None:
         if self.kind not in ("pairs", "ratings"):
@@ -47,6 +49,10 @@ class DatasetConfig:
         if not 0 <= self.max_overlap <= 1:
             raise refused("dataset.max_overlap", self.max_overlap, "a share from 0 to 1")
         within("dataset.max_length", self.max_length, 8, 1_000_000)
+        if self.limit is not None:
+            within("dataset.limit", self.limit, 1, 10**9)
+        if self.validation_share is not None and not 0 < self.validation_share < 1:
+            raise refused("dataset.validation_share", self.validation_share, "a share above 0 and below 1, or null")
         if self.train is None:
             raise refused("dataset.train", None, "a file of JSON lines, or choose another dataset=")
 
@@ -71,8 +77,14 @@ class TrainingConfig:
         for name in ("global_batch", "micro_batch", "checkpoint_steps"):
             within(f"training.{name}", getattr(self, name), 1, 1_000_000)
         within("training.warmup_steps", self.warmup_steps, 0, 1_000_000)
+        for name, most in (("max_steps", 10**9), ("lora_rank", 1_000_000)):
+            if getattr(self, name) is not None:
+                within(f"training.{name}", getattr(self, name), 1, most)
+        above_zero("training.rate_factor", self.rate_factor)
         if self.global_batch % self.micro_batch:
-            raise refused("training.micro_batch", self.micro_batch, f"a divisor of global_batch={self.global_batch}")
+            raise refused(
+                "training.micro_batch", self.micro_batch, f"a divisor of training.global_batch={self.global_batch}"
+            )
         if self.push_to_hub is not None and not re.fullmatch(REPOSITORY, self.push_to_hub):
             raise refused("training.push_to_hub", self.push_to_hub, "a repository as OWNER/NAME, or null")
 
@@ -116,8 +128,9 @@ class HardwareConfig:
 
 def protocol(training: TrainingConfig, hardware: HardwareConfig, seed: int) -> Protocol:
     """How a reward model is trained, as far as these settings say; the rest is left at the study's."""
-    rank, factor = training.lora_rank, training.rate_factor
+    rank = training.lora_rank
     return Protocol(
+        rate_factor=training.rate_factor,
         global_batch=training.global_batch,
         micro_batch=training.micro_batch,
         micro_tokens=hardware.micro_tokens,
@@ -126,7 +139,7 @@ def protocol(training: TrainingConfig, hardware: HardwareConfig, seed: int) -> P
         warmup_steps=training.warmup_steps,
         checkpoint_every=training.checkpoint_steps,
         seed=seed,
-        lora=None if rank is None else Lora(rank=rank, alpha=2 * rank, rate_factor=factor),
+        lora=None if rank is None else Lora(rank=rank, alpha=2 * rank),
         gradient_checkpointing=training.gradient_checkpointing,
         tokens_per_batch=hardware.tokens_per_batch,
     )

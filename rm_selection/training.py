@@ -6,29 +6,24 @@ at the end the weights of the best checkpoint are the model. A run goes on from 
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, load_peft_weights, set_peft_model_state_dict
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 from trl.trainer.utils import disable_dropout_in_model
 
 from rm_selection import distributed, training_state
 from rm_selection.adapters import adapted, is_adapter
-from rm_selection.errors import ConfigError, NonFiniteLossError
+from rm_selection.errors import ConfigError
 from rm_selection.memory import memory_reported
-from rm_selection.protocol import Objective, Protocol, Run, Trained, steps
+from rm_selection.protocol import Objective, Protocol, Run, Trained, steps, upto
 from rm_selection.refusals import quiet
 from rm_selection.reward_model import RewardModel, describe, reload, sharing
 from rm_selection.training_state import State
-
-WAY_OUT = "lower micro_batch or max_length, set gradient_checkpointing=true or train with LoRA"
+from rm_selection.watch import Watch
 
 
 class Silent:
@@ -51,7 +46,10 @@ def trainable(rm: RewardModel, protocol: Protocol) -> RewardModel:
     if protocol.lora is None:
         if rm.precision == "bf16_weights" and not is_adapter(rm.model):
             # A step of 1e-6 on a weight of 0.02 is a hundredth of what bf16 can tell apart: nothing would be learnt.
-            raise ConfigError("precision=bf16_weights rounds away full training; use bf16 or float32, or training=lora")
+            raise ConfigError(
+                "hardware.precision=bf16_weights rounds away full training; give hardware.precision=bf16 or float32, "
+                "or training=lora"
+            )
         return rm
     adapters = LoraConfig(
         task_type="SEQ_CLS",
@@ -82,7 +80,8 @@ def arguments(rm: RewardModel, protocol: Protocol, folder: Path, rows: int) -> d
     at_once = protocol.micro_batch * world
     if protocol.global_batch % at_once:
         raise ConfigError(
-            f"global_batch={protocol.global_batch} is no multiple of micro_batch x devices = {at_once}; change either"
+            f"training.global_batch={protocol.global_batch} is no multiple of training.micro_batch x devices = "
+            f"{at_once}; change either"
         )
     return {
         "output_dir": str(folder),
@@ -117,7 +116,7 @@ def fit(
     objective: Objective,
     counts: dict[str, int],
 ) -> Trained:
-    """Train to the end, or as far as `run` says, and put the best weights into the model.
+    """Train to the end, or as far as `run` says, and put the weights that were best by then into the model.
 
     Raises:
         NonFiniteLossError: the loss or a gradient is no number.
@@ -125,16 +124,16 @@ def fit(
         RunError: resumed with other settings or inputs.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
-    settings = asdict(protocol) | {"rows": counts["kept"], "precision": rm.precision, "max_length": rm.max_length}
+    settings = _plain(protocol) | {"rows": counts["kept"], "precision": rm.precision, "max_length": rm.max_length}
     settings |= {"processes": distributed.world(), "shares_prompts": rm.shares_prompts, **run.inputs}
     state = distributed.shared(lambda: _begin(run, settings))
     describe(rm)  # so that each checkpoint is a reward model that loads
-    watch = _Watch(rm, run, objective, state or State(0, 0, False, settings, (), 0, 0, 0.0))
+    watch = Watch(rm, run, objective, state or State(0, 0, False, settings, (), 0, 0, 0.0))
     trainer.add_callback(watch)
     alone = distributed.world() == 1 and rm.device.type == "cuda"
     trainer.fills_memory = protocol.fills_memory and alone and protocol.micro_tokens is None
     trainer.remove_callback(PrinterCallback)
-    with memory_reported(WAY_OUT), watch.counting(), quiet():
+    with memory_reported(way_out(protocol)), watch.counting(), quiet():
         if state is None:
             trainer.train()
         elif not run.reached(state.step, trainer.args.max_steps):
@@ -142,11 +141,30 @@ def fit(
             restore(rm, last)  # the Trainer would leave out weights that are saved under other names (experts)
             trainer.train(resume_from_checkpoint=str(last))
     _release(trainer)
-    end = watch.known
-    best = _best(rm, training_state.checkpoint(run.folder, end.best_step))
-    steps = trainer.args.max_steps
+    end, count = watch.known, trainer.args.max_steps
+    best = objective.best(upto(end.evaluations, run.share, count))
+    kept = distributed.shared(training_state.checkpoint(run.folder, best).is_dir)
+    model = _best(rm, training_state.checkpoint(run.folder, best if kept else end.best_step))
     cost = (end.tokens, end.pad_tokens, end.seconds)
-    return Trained(best, objective.metric, end.best_step, end.evaluations, steps, *cost, counts)
+    return Trained(model, objective.metric, best, end.evaluations, count, *cost, counts, kept)
+
+
+def _plain(protocol: Protocol) -> dict[str, Any]:
+    """The protocol as JSON values, with the rate that is used in place of what it is a product of."""
+    settings = asdict(protocol) | {"learning_rate": protocol.rate}
+    settings.pop("rate_factor")
+    return settings
+
+
+def way_out(protocol: Protocol) -> str:
+    """What to change where memory ran out; a process on its own has come down to a row at a time by then."""
+    ways = ["lower dataset.max_length"]
+    if distributed.world() > 1:
+        ways.insert(0, "lower training.micro_batch")
+    if not protocol.gradient_checkpointing:
+        ways.append("give training.gradient_checkpointing=true")
+    ways.append("choose training=lora" if protocol.lora is None else "choose a smaller base")
+    return f"{', '.join(ways[:-1])}, or {ways[-1]}"
 
 
 def _begin(run: Run, settings: dict[str, Any]) -> State | None:
@@ -180,71 +198,3 @@ def _release(trainer: Any) -> None:
     trainer.optimizer = trainer.lr_scheduler = None
     trainer.callback_handler.optimizer = trainer.callback_handler.lr_scheduler = None
     trainer.accelerator.free_memory()
-
-
-class _Watch(TrainerCallback):
-    """Hears the Trainer: logs each step, stops on a loss that is no number, evaluates and marks each checkpoint."""
-
-    def __init__(self, rm: RewardModel, run: Run, objective: Objective, known: State) -> None:
-        self.rm, self.run, self.objective, self.known = rm, run, objective, known
-        self.before, self.began = known, time.monotonic()
-        self.real: Any = 0  # tokens of this process; a tensor on the device as soon as they are counted
-        self.all = 0  # with padding
-
-    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        """A line an optimiser step; the Trainer's summary at the end is none."""
-        logs: dict[str, float] = kwargs["logs"]
-        if "loss" not in logs:
-            return
-        for name in ("loss", "grad_norm"):
-            _finite(name, logs.get(name, 0.0), state.global_step)
-        self.tell({"step": state.global_step} | {name: logs[name] for name in logs if name != "num_tokens"})
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        """Evaluate the checkpoint just written and declare it whole."""
-        found = {"step": state.global_step} | self.objective.evaluate(self.rm)
-        for name, value in found.items():
-            _finite(name, value, state.global_step)
-        self.tell(found)
-        evaluations = (*self.known.evaluations, found)
-        tokens, padded = distributed.summed(int(self.real), self.all)  # from here on every process's files are written
-        self.known = replace(
-            self.known,
-            step=state.global_step,
-            best_step=self.objective.best(evaluations),
-            finished=state.global_step >= state.max_steps,
-            evaluations=evaluations,
-            tokens=self.before.tokens + tokens,
-            pad_tokens=self.before.pad_tokens + padded - tokens,
-            seconds=self.before.seconds + time.monotonic() - self.began,
-        )
-        if distributed.first():
-            training_state.mark_whole(self.run.folder, self.known)
-        control.should_training_stop |= self.run.reached(state.global_step, state.max_steps)
-
-    def tell(self, line: dict[str, float]) -> None:
-        """Write a line to the log and to whoever listens."""
-        if not distributed.first():
-            return
-        training_state.append(self.run.folder, line)
-        self.run.on_log(line)
-
-    @contextmanager
-    def counting(self) -> Iterator[None]:
-        """Count the tokens that training runs through the model inside."""
-
-        def count(module: torch.nn.Module, _args: Any, inputs: Mapping[str, torch.Tensor]) -> None:
-            if module.training:
-                self.real = self.real + inputs["attention_mask"].sum()
-                self.all += inputs["attention_mask"].numel()
-
-        hook = self.rm.model.register_forward_pre_hook(count, with_kwargs=True)
-        try:
-            yield
-        finally:
-            hook.remove()
-
-
-def _finite(name: str, value: float, step: int) -> None:
-    if not math.isfinite(value):
-        raise NonFiniteLossError(f"{name} is {value} at step {step}; lower the learning rate, or use precision=float32")

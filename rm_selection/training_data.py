@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from rm_selection.config import CONF, in_context, typed
-from rm_selection.errors import ConfigError
-from rm_selection.preferences import Source
+from rm_selection.contamination import Overlap, overlap, refuse_overlap
+from rm_selection.errors import ConfigError, DataError
+from rm_selection.preferences import Pair, Read, Source, T, summed, without
 from rm_selection.train_settings import DatasetConfig
 
 NEEDED = {"bradley_terry": "pairs", "regression": "ratings"}
@@ -40,6 +41,32 @@ def for_objective(dataset: DatasetConfig, objective: str, context: Mapping[str, 
 def content(name: str, context: Mapping[str, Any] | None = None) -> DictConfig:
     """What conf/dataset/<name>.yaml holds; context: settings that it may name, None: as shipped."""
     return in_context(DictConfig(OmegaConf.load(CONF / "dataset" / f"{name}.yaml")), context)
+
+
+def apart(read: Read[T], evaluated: Sequence[Pair], dataset: DatasetConfig, part: str) -> tuple[Read[T], Overlap]:
+    """The rows apart from the prompts that are evaluated on, and what overlap there was.
+
+    Args:
+        read: rows to train on, to pick checkpoint and rate by, or to choose the merge vector by.
+        evaluated: pairs of all benchmarks.
+        dataset: says whether rows are left out, or how much overlap is allowed.
+        part: what an error calls the rows.
+
+    Raises:
+        DataError: there is more overlap than that, or every row would be left out.
+    """
+    found = overlap(read.rows, evaluated)
+    if not (dataset.drop_overlap and found.train_ids):
+        refuse_overlap(found, dataset.max_overlap, part)
+        return read, found
+    kept = without(read.rows, found.train_ids)
+    if not kept:
+        raise DataError(
+            f"dataset.drop_overlap=true leaves none of the {len(read.rows)} {part} rows, for all hold an evaluation "
+            "prompt; give others"
+        )
+    counts = read.counts | {"dropped_overlap": len(read.rows) - len(kept)}
+    return summed(kept, counts, read.revision), found
 
 
 def source(dataset: DatasetConfig, part: str, where: str | None) -> Source:

@@ -20,6 +20,7 @@ from rm_selection.errors import RunError
 
 MARK = "whole.json"
 LOG = "log.jsonl"
+AT_ONCE = ("micro_tokens", "fills_memory", "tokens_per_batch", "shares_prompts")
 # What only resuming needs: two thirds of a checkpoint's size.
 RESUME_FILES = (MARK, "optimizer*.pt", "scheduler.pt", "rng_state*.pth")
 
@@ -73,13 +74,23 @@ def last_whole(folder: Path, settings: Mapping[str, object]) -> State | None:
     for path in folder.glob("checkpoint-*"):
         if path not in keep:
             _drop(path)
-    if state is not None and state.settings != settings:
-        name = next(key for key in (*settings, *state.settings) if state.settings.get(key) != settings.get(key))
+    before, now = decisive({} if state is None else state.settings), decisive(settings)
+    if state is not None and before != now:
+        name = next(key for key in (*now, *before) if key not in before or before[key] != now.get(key))
         raise RunError(
-            f"{folder.name} was begun with {name}={state.settings.get(name)!r}, now it is {settings.get(name)!r};"
+            f"{folder.name} was begun with {name}={before.get(name)!r}, now it is {now.get(name)!r};"
             " restore it, or start anew with training.resume=false"
         )
     return state
+
+
+def decisive(settings: Mapping[str, object]) -> dict[str, object]:
+    """The settings that decide what a training comes to.
+
+    AT_ONCE are left out: they say what runs together, and losses are sums over the same rows whatever these share a
+    pass or a prompt with, so it ends equal but for rounding.
+    """
+    return {name: value for name, value in settings.items() if name not in AT_ONCE}
 
 
 def peek(folder: Path) -> State | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,15 +11,15 @@ from typing import Any
 import pandas as pd
 
 from rm_selection.checkpoints import Checkpoint
-from rm_selection.contamination import overlap, refuse_overlap
+from rm_selection.contamination import Overlap
 from rm_selection.errors import ConfigError
 from rm_selection.evaluation import Benchmark, evaluate, read_benchmarks
 from rm_selection.evaluation_sets import sources
 from rm_selection.hardware import device, device_name, precision_of
-from rm_selection.learning import Data, Search, learn
+from rm_selection.learning import Search, learn
 from rm_selection.model_card import model_card
 from rm_selection.preference_lengths import common_subset, guard_lengths
-from rm_selection.preferences import Pair, Read, hold_out, read_pairs, read_ratings, summed, without
+from rm_selection.preferences import Read, after, hold_out, read_pairs, read_ratings, summed
 from rm_selection.protocol import Protocol
 from rm_selection.reward_model import RewardModel, load, save, sharing
 from rm_selection.runs import sha256
@@ -28,10 +27,12 @@ from rm_selection.scoring import UNSHARED, parity_check, share_prompts, sharing_
 from rm_selection.studies import write_text
 from rm_selection.tracking import Tracker
 from rm_selection.train_settings import TrainConfig, protocol
-from rm_selection.training_data import merge_source, source
+from rm_selection.training_data import apart, merge_source, source
+from rm_selection.trials import Data
 
 gc.freeze()  # what is imported stays: each training collects garbage twice, 0.2 s to look at all of these for nothing
 
+PARTS = {"train": "training", "validation": "validation", "pairs": "merge"}  # what errors and records call them
 SHOWN = 12  # digits of a hash that one can compare by eye
 CHECKED = 16  # conversations that the parity and the reload check score
 
@@ -76,7 +77,8 @@ class Work:
         state = self.folder / "training"
         search = Search(settings.objective.rates, settings.objective.search, settings.until)
         resume = settings.training.resume
-        self.model, training = learn(self._fresh, data, self._protocol(), search, state, self._log, resume)
+        model, training = learn(self._fresh, data, self._protocol(), search, state, self._log, resume)
+        self.model = replace(model, max_length=min(model.max_length, settings.dataset.max_length))
         checkpoint = asdict(self.checkpoint) | {"name": self.checkpoint.name}
         return {
             "checkpoint": checkpoint,
@@ -120,9 +122,8 @@ class Work:
         hardware, rows = self.settings.hardware, self.settings.dataset
         outputs = tuple(rows.attributes or ()) if self._rated else ("reward",)
         precision = precision_of(hardware, self.device)
-        made = load(
-            self.checkpoint, outputs, precision, self.device, max_length=rows.max_length, seed=self.settings.seed
-        )
+        most = None if rows.common_subset else rows.max_length  # there bytes decide, the same for every tokenizer
+        made = load(self.checkpoint, outputs, precision, self.device, max_length=most, seed=self.settings.seed)
         return sharing(made, shares=self.apart is None)
 
     @property
@@ -149,10 +150,14 @@ class Work:
             rows = {"train": summed(kept, train.counts, train.revision), "validation": summed(held, {})}
         else:
             raise ConfigError("dataset.validation and dataset.validation_share are both null; give one of them")
-        rows["train"], found = self._apart(rows["train"])
         if self._rated:
             rows["pairs"] = read_pairs(merge_source(dataset))
-        return rows, {"overlap": found}
+        evaluated = [pair for benchmark in self.benchmarks for pair in benchmark.read.rows]
+        told: dict[str, Any] = {}
+        for name, read in rows.items():
+            rows[name], found = apart(read, evaluated, dataset, PARTS[name])
+            told |= _overlap(found) if name == "train" else {PARTS[name]: found.share}
+        return rows, {"overlap": told}
 
     def _read(self, part: str, where: str | None) -> Read[Any]:
         dataset = self.settings.dataset
@@ -163,27 +168,12 @@ class Work:
             raise ConfigError("ratings need dataset.attributes=[...], dataset.low=... and dataset.high=...")
         return read_ratings(found, dataset.attributes, dataset.low, dataset.high, dataset.limit)
 
-    def _apart(self, read: Read[Any]) -> tuple[Read[Any], dict[str, Any]]:
-        """Training rows apart from the evaluation prompts, or a refusal."""
-        dataset = self.settings.dataset
-        pairs: list[Pair] = [pair for benchmark in self.benchmarks for pair in benchmark.read.rows]
-        found = overlap(read.rows, pairs)
-        told = {"share": found.share, "pairs": found.found, "training_rows": len(found.train_ids)}
-        if dataset.drop_overlap and found.train_ids:
-            kept = without(read.rows, found.train_ids)
-            counts = read.counts | {"dropped_overlap": len(read.rows) - len(kept)}
-            return summed(kept, counts, read.revision), told
-        refuse_overlap(found, dataset.max_overlap)
-        return read, told
-
     def _fitting(self, read: Read[Any], model: RewardModel) -> Read[Any]:
-        dataset, counts = self.settings.dataset, read.counts
-        rows: Sequence[Any] = read.rows
+        """The rows that are short enough, for every base alike or for this one, and that its template can write."""
+        dataset, found = self.settings.dataset, read
         if dataset.common_subset:
-            common = common_subset(rows, dataset.max_length)
-            rows, counts = common.rows, counts | common.counts
-        kept = guard_lengths(rows, model.template, None if dataset.common_subset else model.max_length)
-        return replace(kept, counts=counts | kept.counts, revision=read.revision)
+            found = after(found, common_subset(found.rows, dataset.max_length))
+        return after(found, guard_lengths(found.rows, model.template, model.max_length))
 
     def _protocol(self) -> Protocol:
         settings, objective = self.settings, self.settings.objective
@@ -198,6 +188,10 @@ class Work:
         """Mirror a line; rates are trained one after the other, so their curves share no axis but `step`."""
         named = {f"rate {line['rate']:g}/{name}": value for name, value in line.items() if name not in ("rate", "step")}
         self.mirror.log({"step": line["step"]} | named)
+
+
+def _overlap(found: Overlap) -> dict[str, Any]:
+    return {"share": found.share, "pairs": found.found, "training_rows": len(found.train_ids)}
 
 
 def _told(read: Read[Any]) -> dict[str, Any]:

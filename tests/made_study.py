@@ -41,7 +41,7 @@ def trained(place: int, objective: str, seed: int, score: float, families: int =
         "settings": {"objective": {"name": objective}, "dataset": {"name": "pairs"}, **settings},
         "checkpoint": known,
         "scores": {"held_out": found | {"subsets": {}}},
-        "training": {"trials": [{"tokens": 1000}]},
+        "training": {"trials": [{"tokens": 1000}, {"rate": 1e-2, "diverged": "loss is nan"}]},
         "cost": {"seconds": 10.0 + place},
         "provenance": {"seed": seed},
     }

@@ -31,6 +31,7 @@ def _trained(folder: Path, model: str, place: int, seed: int) -> dict[str, objec
     record["scores"]["held_out"] |= {"length_baseline": 52.5, "units": 400}
     found = [{"step": step, "validation_loss": 1 / step} for step in (20, 40)]
     trials = [{"rate": rate, "metric": "validation_loss", "evaluations": found} for rate in (1e-5, 5e-6)]
+    trials += [{"rate": 1e-2, "diverged": "loss is nan at step 3", "metric": "validation_loss", "evaluations": []}]
     record["training"] = {"rate": 5e-6, "best_step": 40, "metric": "validation_loss", "value": 0.025, "trials": trials}
     write(folder, record)
     log = "".join(json.dumps({"step": step, "loss": 2 / step}) + "\n" for step in range(1, 41))

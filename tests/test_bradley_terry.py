@@ -90,8 +90,14 @@ def test_pairs_that_cannot_be_trained_on_are_left_out_and_counted(base):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"use_margin": True}, "use_margin needs a margin in every pair, and 0 has none; set use_margin=false"),
-        ({"micro_batch": 5}, "global_batch=16 is no multiple of micro_batch x devices = 5; change either"),
+        (
+            {"use_margin": True},
+            "objective.margin=true needs a margin in every pair, and 0 has none; give objective.margin=false",
+        ),
+        (
+            {"micro_batch": 5},
+            "training.global_batch=16 is no multiple of training.micro_batch x devices = 5; change either",
+        ),
     ],
 )
 def test_settings_that_contradict_the_data_are_refused(base, tmp_path, change, message):
@@ -103,7 +109,9 @@ def test_what_cannot_be_trained_is_refused(base, tmp_path):
     rm, run = load(base), Run(tmp_path)
     with pytest.raises(ConfigError, match="trains one output, and this model has 2"):
         bradley_terry.train(load(base, ("a", "b")), TRAIN, VALIDATION, QUICK, run)
-    with pytest.raises(ConfigError, match="picks its checkpoint by validation accuracy; give validation pairs"):
+    with pytest.raises(
+        ConfigError, match=r"picks its checkpoint by validation accuracy; give pairs for it as dataset\.val"
+    ):
         bradley_terry.train(rm, TRAIN, [], QUICK, run)
-    with pytest.raises(ConfigError, match="none of 112 pairs fits max_length=5; raise it, or give other pairs"):
+    with pytest.raises(ConfigError, match=r"none of 112 pairs fits in 5 tokens; raise dataset\.max_length"):
         bradley_terry.train(dataclasses.replace(rm, max_length=5), TRAIN, VALIDATION, QUICK, run)

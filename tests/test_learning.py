@@ -1,5 +1,6 @@
 """The search for a learning rate: a climb beside the whole grid."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_training import CHATS, QUICK, TRAIN, VALIDATION, base  # noqa: F401 - base is a fixture
 
-from rm_selection.learning import Data, Search, climb, learn
+from rm_selection.errors import NonFiniteLossError
+from rm_selection.learning import Search, climb, learn
 from rm_selection.protocol import SHARES, Protocol
 from rm_selection.reward_model import load
 from rm_selection.scoring import score
+from rm_selection.trials import Data
+from rm_selection.watch import Watch
 
 RATES = (1e-6, 3e-3, 1e-5, 1e-4, 1e-2)
 LONG = Protocol(**vars(QUICK) | {"epochs": 4.0, "checkpoint_every": 2})  # 28 steps: 3/8 are 12, 5/8 are 18
@@ -57,6 +61,74 @@ def test_a_killed_climb_goes_on_where_it_stopped_and_nowhere_else(base, grid, tm
     assert [(one["rate"], one["evaluations"]) for one in after["trials"]] == [
         (one["rate"], one["evaluations"]) for one in told["trials"]
     ]
+
+
+def broken_above(monkeypatch, limit: float, step: int) -> list[tuple[float, int]]:
+    """Rates above the limit diverge at that step; the list hears the rate and step of all that is trained."""
+    real, trained = Watch.on_log, []
+
+    def on_log(self, args, state, control, **kwargs):
+        if "loss" in kwargs["logs"]:
+            trained.append((args.learning_rate, state.global_step))
+            if args.learning_rate > limit and state.global_step >= step:
+                kwargs["logs"]["loss"] = math.nan
+        real(self, args, state, control, **kwargs)
+
+    monkeypatch.setattr(Watch, "on_log", on_log)
+    return trained
+
+
+@pytest.mark.parametrize("kind", ["grid", "climb"])
+def test_a_rate_that_diverges_costs_itself_only(base, tmp_path, monkeypatch, capsys, kind):
+    broken_above(monkeypatch, 1e-3, step=5)
+    _, told = found(base, tmp_path, kind)
+    assert told["rate"] == 1e-4
+    lost = [one for one in told["trials"] if "diverged" in one]
+    assert [one["rate"] for one in lost] == ([3e-3, 1e-2] if kind == "grid" else [3e-3]), "the climb never came to 1e-2"
+    assert lost[0]["diverged"].startswith("loss is nan at step 5")
+    assert [one["step"] for one in lost[0]["evaluations"]] == [2, 4]
+    assert "value" not in lost[0]
+    assert "learning rate 0.003 is out: loss is nan" in capsys.readouterr().out
+
+
+def test_a_search_that_goes_on_does_not_train_again_what_diverged_and_ends_alike(base, tmp_path, monkeypatch):
+    """Killed after the best so far diverged between the last comparison and the end."""
+    trained = broken_above(monkeypatch, 1e-3, step=20)
+    whole = found(base, tmp_path / "whole", "climb")[1]
+    trained.clear()
+
+    def hear(line: dict[str, float]) -> None:
+        if line["step"] == 25:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        found(base, tmp_path, "climb", hear)
+    assert (3e-3, 20) in trained
+    trained.clear()
+    _, told = found(base, tmp_path, "climb", resume=True)
+    assert not [step for rate, step in trained if rate == 3e-3]
+
+    def known(told):
+        return [(one["rate"], one.get("diverged"), one["evaluations"]) for one in told["trials"]]
+
+    assert (told["rate"], known(told)) == (whole["rate"], known(whole))
+
+
+def test_a_climb_whose_last_two_rates_diverge_takes_one_of_the_others(base, tmp_path, monkeypatch):
+    broken_above(monkeypatch, 5e-5, step=20)
+    _, told = found(base, tmp_path, "climb")
+    assert told["rate"] <= 1e-5
+    assert told["evaluations"][-1]["step"] == 28
+
+
+def test_only_where_all_rates_diverge_does_the_search_fail(base, tmp_path, monkeypatch):
+    trained = broken_above(monkeypatch, 0.0, step=3)
+    with pytest.raises(NonFiniteLossError, match=r"all 5 learning rates diverged, .* 1e-06 too: loss is nan at step 3"):
+        found(base, tmp_path, "climb")
+    trained.clear()
+    with pytest.raises(NonFiniteLossError, match="all 5 learning rates"):
+        found(base, tmp_path, "climb", resume=True)
+    assert len({rate for rate, _ in trained}) == 5, "a failed cell is tried again"
 
 
 class Played:

@@ -7,13 +7,14 @@ import pytest
 import torch
 from tiny_training import CHATS, QUICK, TRAIN, base, trained  # noqa: F401 - base is a fixture
 
-from rm_selection import batching, bradley_terry
+from rm_selection import batching, bradley_terry, distributed
 from rm_selection.batching import MicroBatches
 from rm_selection.errors import OutOfMemoryError
 from rm_selection.memory import fitting, lacking
-from rm_selection.protocol import Run
+from rm_selection.protocol import Lora, Run
 from rm_selection.reward_model import load
 from rm_selection.scoring import score
+from rm_selection.training import way_out
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_training_goes_on_with_half_as_much_and_the_same_losses(base, tmp_path, 
 
 def test_one_row_that_does_not_fit_ends_the_training_with_the_way_out(base, tmp_path, small_device):
     small_device(1)
-    with pytest.raises(OutOfMemoryError, match="the device is out of memory; lower micro_batch or max_length"):
+    with pytest.raises(OutOfMemoryError, match=r"the device is out of memory; lower dataset\.max_length"):
         trained(base, tmp_path)
 
 
@@ -127,6 +128,52 @@ def test_before_the_first_step_it_is_measured_how_much_fits(base, tmp_path, monk
     again.current_gradient_accumulation_steps = 1
     expected = again.training_step(again.model, again.data_collator(rows[:16]))
     assert first.item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("fits", [0, 1])
+def test_where_two_of_the_longest_rows_do_not_fit_one_runs_at_a_time(base, tmp_path, monkeypatch, fits):
+    """The device is played: it has memory for one of the longest rows, or for less."""
+    real, ran = bradley_terry._Trainer.mean_loss, []
+    rm = load(base)
+    rows, _ = bradley_terry.rows(rm, TRAIN, use_margin=False)
+    longest = max(max(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in rows)
+
+    def mean_loss(self, logits, batch, items):
+        if batch["input_ids"].numel() // 2 > fits * longest:
+            for one in self.model.parameters():
+                one.grad = torch.full_like(one, 100.0)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        ran.append(len(logits) // 2)
+        return real(self, logits, batch, items)
+
+    expected = bradley_terry.trainer(load(base), rows, QUICK, Run(tmp_path))
+    expected.current_gradient_accumulation_steps = 1
+    wanted = expected.training_step(expected.model, expected.data_collator(rows[:16]))
+    monkeypatch.setattr(bradley_terry._Trainer, "mean_loss", mean_loss)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 1000)
+    monkeypatch.setattr(batching, "room", lambda _device, _trained: 10**6)
+    trainer = bradley_terry.trainer(rm, rows, QUICK, Run(tmp_path))
+    trainer.fills_memory, trainer.current_gradient_accumulation_steps = True, 1
+    if fits == 0:
+        with pytest.raises(torch.OutOfMemoryError):
+            trainer.training_step(rm.model, trainer.data_collator(rows[:16]))
+        return
+    loss = trainer.training_step(rm.model, trainer.data_collator(rows[:16]))
+    assert trainer.data_collator.budget == longest
+    assert sum(ran[2:]) == 16
+    assert loss.item() == pytest.approx(wanted.item(), abs=1e-6)
+    gradients = zip(rm.model.parameters(), expected.model.parameters(), strict=True)
+    assert all(torch.allclose(one.grad, other.grad, atol=1e-6) for one, other in gradients)
+
+
+def test_the_way_out_names_what_is_not_done_yet(monkeypatch):
+    assert way_out(QUICK) == (
+        "lower dataset.max_length, give training.gradient_checkpointing=true, or choose training=lora"
+    )
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    done = dataclasses.replace(QUICK, gradient_checkpointing=True, lora=Lora())
+    assert way_out(done) == "lower training.micro_batch, lower dataset.max_length, or choose a smaller base"
 
 
 def test_only_lack_of_memory_is_taken_for_it():

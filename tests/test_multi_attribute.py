@@ -104,8 +104,11 @@ def test_rows_without_ratings_or_too_long_are_left_out_and_counted(base):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"use_margin": True}, "use_margin belongs to bradley_terry and does nothing in regression; leave it out"),
-        ({"center_rewards_coefficient": 0.1}, "center_rewards_coefficient belongs to bradley_terry"),
+        ({"use_margin": True}, "objective.margin belongs to bradley_terry; for regression give objective.margin=false"),
+        (
+            {"center_rewards_coefficient": 0.1},
+            "objective.centering belongs to bradley_terry; for regression give objective.centering=null",
+        ),
     ],
 )
 def test_settings_of_the_other_objective_are_refused(base, tmp_path, change, message):

@@ -11,6 +11,7 @@ import pytest
 from test_train import call, only, words, world  # noqa: F401
 
 from rm_selection import cell_states, runs, train
+from rm_selection.work import Work
 
 LONG = ("objective.epochs=2", "training.max_steps=12", "training.checkpoint_steps=3", "seed=7")
 
@@ -76,6 +77,39 @@ def test_a_part_made_from_other_data_is_refused(world, capsys):
     finally:
         (world / "train.jsonl").write_text(text)
     assert "with train=" in capsys.readouterr().err
+
+
+def test_a_part_of_a_training_that_was_killed_further_on_is_that_of_one_stopped_there(world, monkeypatch):
+    """Its best checkpoint by then was dropped for a later one; the whole still goes on from where it was killed."""
+    slow = [word for word in words(world, *LONG) if not word.startswith("objective.rates")] + ["objective.rates=[5e-5]"]
+
+    def stop(self: Work, line: dict[str, float]) -> None:
+        seen.append(line["step"])
+        if line["step"] == 11:
+            raise KeyboardInterrupt
+
+    def part(study: str) -> tuple[dict, pd.DataFrame]:
+        assert call(train, *slow, f"study={study}", "until=0.25") == 0
+        folder = only(world / "outputs" / study)
+        return json.loads((folder / "run.json").read_text()), pd.read_parquet(folder / "scores.parquet")
+
+    seen: list[float] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(Work, "_log", stop)
+        assert call(train, *slow, "study=further") == 130
+    (left,) = (world / "outputs" / "further").glob("runs/*/training/rate-*/checkpoint-9/whole.json")
+    assert json.loads(left.read_text())["best_step"] > 3
+    (killed, scores), (fresh, expected) = part("further"), part("fresh")
+    pd.testing.assert_frame_equal(scores, expected, check_exact=True)
+    assert killed["partials"][0]["scores"] == fresh["partials"][0]["scores"]
+    assert {k: v for k, v in killed["training"].items() if k not in ("seconds", "trials")} == {
+        k: v for k, v in fresh["training"].items() if k not in ("seconds", "trials")
+    }
+    seen.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(Work, "_log", lambda self, line: seen.append(line["step"]))
+        assert call(train, *slow, "study=further") == 0
+    assert min(seen) == 10
 
 
 @pytest.mark.parametrize("until", ["0", "1.5", "-1"])

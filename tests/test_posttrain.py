@@ -194,7 +194,7 @@ def test_a_loss_that_runs_away_ends_the_stage(world, capsys, rate, kind):
     before = fingerprint(world / "base")
     words = tiny_world.words(world, f"study=away-{rate}", "stage=sft", f"recipe.sft.rate={rate}", "recipe.sft.warmup=0")
     assert call(*words, "recipe.sft.max_steps=6") == 2
-    assert "lower the recipe's rate" in capsys.readouterr().err
+    assert "lower recipe.sft.rate" in capsys.readouterr().err
     assert record(world / "outputs" / f"away-{rate}", "made-sft")["kind"] == kind
     assert fingerprint(world / "base") == before
 

@@ -135,7 +135,7 @@ def test_the_gate_lets_no_other_weights_pass_however_little_they_differ(base, tm
 
 def test_the_gate_notices_padding_that_leaks(tiny, monkeypatch):
     monkeypatch.setattr("rm_selection.pooling.last_real", lambda mask: torch.full((len(mask),), mask.shape[1] - 1))
-    with pytest.raises(ParityError, match=r"differ by .* between alone and in a batch, .* is allowed; use"):
+    with pytest.raises(ParityError, match=r"differ by .* between alone and in a batch, .* is allowed; give"):
         parity_check(tiny, CHATS)
 
 

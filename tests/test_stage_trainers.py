@@ -161,7 +161,7 @@ def test_the_accuracy_of_a_question_is_the_mean_over_its_samples(world, monkeypa
 
 
 def test_fewer_rows_than_a_step_takes_are_refused(world):
-    with pytest.raises(ValueError, match=r"rows are fewer than the 512 of one step; lower global_batch"):
+    with pytest.raises(ValueError, match=r"rows are fewer than the 512 of one step; lower recipe\.sft\.global_batch"):
         at_work(world, "sft", replace(recipe(world, SftConfig), global_batch=512))
 
 

@@ -9,9 +9,13 @@ import pandas as pd
 import pytest
 import tiny_models
 
-from rm_selection import throughput
+from rm_selection import speed, throughput
 from rm_selection.speed_inputs import drawn
 from rm_selection.throughput_settings import LengthsConfig
+
+
+def same(word: str, other: str) -> bool:
+    return word.partition("=")[0] == other.partition("=")[0]
 
 
 @pytest.fixture
@@ -35,6 +39,7 @@ def run(tmp_path, monkeypatch, capsys):
             "repeats=2",
             *changes,
         ]
+        words = [word for word in words if word in changes or not any(same(word, change) for change in changes)]
         monkeypatch.setattr(sys, "argv", ["throughput", *words])
         try:
             throughput.main()
@@ -74,11 +79,14 @@ def test_figures_are_added_to_the_table(run):
             "training.global_batch=32",
             "24 pairs fit and a repeat takes training.global_batch x steps = 32; lower either",
         ),
-        ("training.micro_batch=3", "training.micro_batch=3 is not allowed; give a divisor of global_batch=8"),
+        ("training.micro_batch=3", "training.micro_batch=3 is not allowed; give a divisor of training.global_batch=8"),
         ("shape=3b", "shape=3b is not allowed; give tiny, 260k, 15m, 1b, 7b, or null for the checkpoint itself"),
         ("tasks=[speak]", "tasks=['speak'] is not allowed; give [train,score], [train] or [score]"),
         ("model=null", "nothing to time: give shape=15m for a random Llama, or model=FOLDER for a checkpoint"),
         ("benchmark=arena", "benchmark=arena is not allowed; give rewardbench or"),
+        ("rate=-1", "rate=-1.0 is not allowed; give a number above 0"),
+        ("limit=-3", "limit=-3 is not allowed; give a whole number from 1 to"),
+        ("lengths.prompt_spread=-1", "lengths.prompt_spread=-1.0 is not allowed; give a number, 0 or more"),
         ("hardware=fsdp", "hardware=fsdp spreads a training, and throughput runs in one process"),
     ],
 )
@@ -86,6 +94,21 @@ def test_what_cannot_be_measured_is_refused(run, change, message):
     code, said, _ = run(change)
     assert code == 2
     assert message in said
+
+
+@pytest.mark.parametrize("name", ["", "model.safetensors", "config.json/t.csv"])
+def test_a_table_that_cannot_be_appended_to_is_refused_before_anything_is_timed(run, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(speed, "measure", lambda _settings: pytest.fail("it was timed"))
+    table = tmp_path / "base" / name
+    code, said, _ = run(f"table={table}")
+    assert code == 2
+    assert f"table={table} cannot be appended to; give a CSV file" in said
+
+
+def test_prompts_that_shall_not_be_shared_are_not_timed_so(run):
+    _, said, table = run("hardware.shared_prompts=false", "repeats=1", "tasks=[score]")
+    assert table["way"].tolist() == ["stock", "sorted"]
+    assert "prompts are not shared: hardware.shared_prompts=false" in said
 
 
 def test_lengths_alone_are_enough(run):

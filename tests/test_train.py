@@ -20,6 +20,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from rm_selection import bradley_terry, evaluate, runs, sweeps, train
 from rm_selection.errors import MissingModelError, NonFiniteLossError, OutOfMemoryError
+from rm_selection.protocol import steps
 from rm_selection.reward_model import reload
 from rm_selection.scoring import rewards, score
 from rm_selection.work import Work
@@ -222,7 +223,19 @@ def test_a_sweep_records_what_failed_and_finishes_the_rest(world, capsys):
         ("dataset.validation_share=null", "both null"),
         ("hardware.device=cuda", "no CUDA device"),
         ("stage=chat", "stage=chat is not allowed; give pretrained or instruct"),
-        ("training.micro_batch=3", "a divisor of global_batch=8"),
+        ("training.max_steps=-1", "training.max_steps=-1 is not allowed; give a whole number from 1 to"),
+        ("training.max_steps=0", "training.max_steps=0 is not allowed; give a whole number from 1 to"),
+        ("training.lora_rank=0", "training.lora_rank=0 is not allowed; give a whole number from 1 to"),
+        ("training.rate_factor=0", "training.rate_factor=0.0 is not allowed; give a number above 0"),
+        ("objective.epochs=-1", "objective.epochs=-1 is not allowed; give a whole number from 1 to"),
+        ("objective.rates=[]", "objective.rates=[] is not allowed; give one learning rate or more"),
+        ("objective.rates=[1e-3,-1e-3]", "objective.rates=-0.001 is not allowed; give a number above 0"),
+        ("objective.rates=[nan]", "objective.rates=nan is not allowed; give a number above 0"),
+        ("objective.rates=[1e-3,1.0000001e-3]", "rates that differ in their first six digits"),
+        ("objective.centering=-1", "objective.centering=-1.0 is not allowed; give a weight, 0 or more, or null"),
+        ("dataset.limit=0", "dataset.limit=0 is not allowed; give a whole number from 1 to"),
+        ("dataset.validation_share=1.5", "dataset.validation_share=1.5 is not allowed; give a share above 0"),
+        ("training.micro_batch=3", "a divisor of training.global_batch=8"),
         ("dataset.train=gone.jsonl", "gone.jsonl"),
     ],
 )
@@ -233,9 +246,58 @@ def test_what_cannot_be_trained_is_told_in_one_sentence(world, tmp_path, capsys,
     assert message in capsys.readouterr().err
 
 
+def test_rows_left_out_are_counted_from_the_first_that_was_read(world, tmp_path):
+    """Of 48 rows one is empty, five are long in bytes, and a base that knows letters only must not leave out more."""
+    rows = [asdict(pair) for pair in pairs(48)]
+    rows[0]["chosen"] = []
+    for place in range(1, 6):
+        rows[place]["chosen"] = [{"role": "assistant", "content": "a" * 400}]
+    for place in range(6, 30):
+        rows[place]["chosen"] = [{"role": "assistant", "content": "yes" + "a" * 60}]
+    line = [*words(world, f"output={tmp_path}"), f"dataset.train={write(tmp_path / 'train.jsonl', rows)}"]
+    line = [word for word in line if not word.startswith("dataset.max_length")] + ["dataset.max_length=50"]
+    for common, kept in (("true", 42), ("false", 18)):
+        assert call(train, *line, f"study=common-{common}", f"dataset.common_subset={common}") == 0
+        record = json.loads((only(tmp_path / f"common-{common}") / "run.json").read_text())
+        counts = record["data"]["train"]["counts"]
+        assert (counts["read"], counts["kept"]) == (48, kept)
+        assert sum(n for name, n in counts.items() if name.startswith("dropped_")) == 48 - kept
+        assert counts["dropped_over_long"] == 47 - kept
+        assert record["training"]["counts"]["kept"] == kept, "the trainer leaves out no more"
+        assert reload(only(tmp_path / f"common-{common}") / "model").max_length == 50, "scored as ever"
+
+
+def test_a_training_has_one_step_at_least():
+    assert steps(rows=112, epochs=1, global_batch=16, max_steps=None) == 7
+    assert steps(rows=112, epochs=1, global_batch=16, max_steps=3) == 3
+    assert [
+        steps(rows=112, epochs=epochs, global_batch=16, max_steps=most) for epochs, most in ((1, -1), (0, None))
+    ] == [
+        1,
+        1,
+    ]
+
+
 def test_training_prompts_that_are_evaluated_on_are_refused(world, tmp_path, capsys):
     assert call(train, *words(world, f"output={tmp_path}", f"evaluation.path={world / 'train.jsonl'}")) == 2
     assert "dataset.drop_overlap=true" in capsys.readouterr().err
+
+
+def test_rows_that_choose_and_are_evaluated_on_are_refused_or_left_out(world, tmp_path, capsys):
+    """Those that pick the checkpoint, and those that choose the merge vector."""
+    test, both = world / "test.jsonl", tmp_path / "both.jsonl"
+    both.write_text((world / "validation.jsonl").read_text() + test.read_text())
+    for given, part, name in ((words(world), "validation", "validation"), (rated(world), "pairs", "merge")):
+        line = [word for word in given if not word.startswith(f"dataset.{part}=")] + [f"output={tmp_path}"]
+        assert call(train, *line, f"dataset.{part}={test}") == 2
+        assert f"100.0% of the evaluation prompts (24 of 24) are in the {name} data" in capsys.readouterr().err
+        assert call(train, *line, f"dataset.{part}={test}", "dataset.drop_overlap=true") == 2
+        assert f"dataset.drop_overlap=true leaves none of the 24 {name} rows" in capsys.readouterr().err
+        assert call(train, *line, f"dataset.{part}={both}", "dataset.drop_overlap=true", f"study={part}") == 0
+        record = json.loads((only(tmp_path / part) / "run.json").read_text())
+        assert record["data"]["overlap"][name] == 1.0
+        assert (record["data"]["overlap"]["share"], record["data"]["overlap"]["training_rows"]) == (0, 0)
+        assert (record["data"][part]["rows"], record["data"][part]["counts"]["dropped_overlap"]) == (12, 24)
 
 
 def test_a_killed_run_ends_with_the_scores_of_one_never_killed(world):

@@ -7,13 +7,13 @@ import time
 import numpy as np
 import pytest
 import tiny_models
-from tiny_training import CHATS, QUICK, base, trained  # noqa: F401 - base is a fixture
+from tiny_training import CHATS, QUICK, TRAIN, VALIDATION, base, trained  # noqa: F401 - base is a fixture
 from transformers import OlmoeConfig
 
-from rm_selection import training_state
+from rm_selection import bradley_terry, training_state
 from rm_selection.errors import RunError
-from rm_selection.protocol import Lora, Trained
-from rm_selection.reward_model import reload
+from rm_selection.protocol import Lora, Run, Trained
+from rm_selection.reward_model import load, reload, sharing
 from rm_selection.scoring import score
 
 PROTOCOLS = {"full": QUICK, "lora": dataclasses.replace(QUICK, lora=Lora(rank=2, alpha=4))}
@@ -105,6 +105,17 @@ def test_resuming_with_other_settings_is_refused(base, tmp_path):
     trained(base, tmp_path / "run")
     with pytest.raises(RunError, match=r"run was begun with learning_rate=0.003, now it is 0.1; restore it, or start"):
         trained(base, tmp_path / "run", dataclasses.replace(QUICK, learning_rate=0.1), resume=True)
+
+
+def test_a_killed_run_goes_on_with_other_sizes_of_what_runs_at_once(base, whole, tmp_path):
+    """As it does with prompts shared or not: the gradient is the same but for rounding."""
+    changed = dataclasses.replace(QUICK, micro_tokens=200, tokens_per_batch=500, fills_memory=True)
+    with pytest.raises(Killed):
+        trained(base, tmp_path / "cut", on_log=killed_at(5))
+    rm = sharing(load(base))
+    again = bradley_terry.train(rm, TRAIN, VALIDATION, changed, Run(tmp_path / "cut", resume=True))
+    for one, other in zip(again.evaluations, whole["full"].evaluations, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
 
 
 def test_only_the_last_and_the_best_checkpoint_stay(base, tmp_path):

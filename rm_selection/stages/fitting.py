@@ -21,7 +21,6 @@ from rm_selection.memory import memory_reported
 from rm_selection.refusals import quiet
 from rm_selection.training_state import State
 
-WAY_OUT = "lower recipe.<stage>.micro_batch or max_length"
 RISEN, SLACK = 2.0, 0.5  # times the first losses, and beyond: further up it has run away
 Tell = Callable[[Mapping[str, float]], None]
 
@@ -36,7 +35,7 @@ class Fitted:
     seconds: float
 
 
-def fit(trainer: Any, settings: Mapping[str, Any], folder: Path, resume: bool, tell: Tell) -> Fitted:
+def fit(trainer: Any, settings: Mapping[str, Any], folder: Path, resume: bool, tell: Tell, recipe: str) -> Fitted:
     """Train to the end; the trainer's model then holds the last weights.
 
     Args:
@@ -45,6 +44,7 @@ def fit(trainer: Any, settings: Mapping[str, Any], folder: Path, resume: bool, t
         folder: for checkpoints and the log.
         resume: go on with what is there.
         tell: hears every line of the log.
+        recipe: what its settings are typed under, such as recipe.sft.
 
     Raises:
         NonFiniteLossError: the loss or a gradient is no number.
@@ -57,18 +57,18 @@ def fit(trainer: Any, settings: Mapping[str, Any], folder: Path, resume: bool, t
         training_state.discard(folder)
     state = training_state.last_whole(folder, settings)
     training_state.cut_log(folder, state.step if state else 0)
-    watch = _Watch(folder, tell, state or State(0, 0, False, dict(settings), (), 0, 0, 0.0))
+    watch = _Watch(folder, tell, recipe, state or State(0, 0, False, dict(settings), (), 0, 0, 0.0))
     trainer.add_callback(watch)
     trainer.remove_callback(PrinterCallback)
     last = None if state is None else training_state.checkpoint(folder, state.step)
-    with memory_reported(WAY_OUT), quiet():
+    with memory_reported(f"lower {recipe}.micro_batch or {recipe}.max_length"), quiet():
         if last is not None and watch.known.finished:  # the Trainer would take one more step
             _restore(trainer.model, last)
         else:
             trainer.train(resume_from_checkpoint=None if last is None else str(last))
     first_loss, last_loss = _ends(folder)
     if last_loss > RISEN * abs(first_loss) + SLACK:
-        raise DivergedError(f"the loss rose from {first_loss:.3g} to {last_loss:.3g}; lower the recipe's rate")
+        raise DivergedError(f"the loss rose from {first_loss:.3g} to {last_loss:.3g}; lower {recipe}.rate")
     return Fitted(watch.known.step, first_loss, last_loss, watch.known.seconds)
 
 
@@ -89,8 +89,8 @@ def _ends(folder: Path) -> tuple[float, float]:
 class _Watch(TrainerCallback):
     """Hears the Trainer: logs each step, stops on a loss that is no number, marks each checkpoint whole."""
 
-    def __init__(self, folder: Path, tell: Tell, known: State) -> None:
-        self.folder, self.tell, self.known = folder, tell, known
+    def __init__(self, folder: Path, tell: Tell, recipe: str, known: State) -> None:
+        self.folder, self.tell, self.recipe, self.known = folder, tell, recipe, known
         self.before, self.began = known.seconds, time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
@@ -100,7 +100,7 @@ class _Watch(TrainerCallback):
             return
         for name in ("loss", "grad_norm", "reward"):
             if not math.isfinite(value := float(logs.get(name, 0.0))):
-                way = "lower the recipe's rate, or use hardware.precision=float32"
+                way = f"lower {self.recipe}.rate, or give hardware.precision=float32"
                 raise NonFiniteLossError(f"{name} is {value} at step {state.global_step}; {way}")
         line = {"step": state.global_step} | {name: float(logs[name]) for name in logs if _told(logs[name])}
         training_state.append(self.folder, line)

@@ -99,7 +99,10 @@ def arguments(recipe: RecipeConfig, rows: int, folder: Path, seed: int) -> dict[
     """
     at_once = recipe.global_batch // (recipe.generations if isinstance(recipe, RlvrConfig) else 1)
     if rows < at_once:
-        raise ConfigError(f"{rows} rows are fewer than the {at_once} of one step; lower global_batch or give more rows")
+        raise ConfigError(
+            f"{rows} rows are fewer than the {at_once} of one step; lower recipe.{recipe.stage}.global_batch or give "
+            "more rows"
+        )
     steps = max(1, math.ceil(recipe.epochs * (rows // at_once)))
     steps = min(steps, recipe.max_steps or steps)
     return {

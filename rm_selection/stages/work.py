@@ -72,7 +72,10 @@ def _train(
     where = device(settings.hardware)
     precision = precision_of(settings.hardware, where)
     if precision == "bf16_weights":  # a step of 1e-6 on a weight of 0.02 is a hundredth of what bf16 can tell apart
-        raise ConfigError("precision=bf16_weights rounds away the training of all weights; use bf16 or float32")
+        raise ConfigError(
+            "hardware.precision=bf16_weights rounds away the training of all weights; give hardware.precision=bf16 or "
+            "float32"
+        )
     lm, chat = loaded(parent, where)
     room = recipe.max_answer if isinstance(recipe, RlvrConfig) else 0
     longest = min(recipe.max_length, lm.max_length - room)
@@ -81,7 +84,7 @@ def _train(
     disable_dropout_in_model(lm.model)
     made = trainer(lm, recipe, learnt, folder / "training", settings.seed, bf16=precision != "float32")
     begun = asdict(recipe) | {"seed": settings.seed, "rows": len(learnt.rows), "precision": precision}
-    fitted = fit(made, begun, folder / "training", settings.resume, tell)
+    fitted = fit(made, begun, folder / "training", settings.resume, tell, f"recipe.{stage}")
     save(lm, folder / "model")
     return learnt, held, chat, before, fitted
 

@@ -39,7 +39,7 @@ def dtypes(rm: RewardModel) -> tuple[set[torch.dtype], torch.dtype]:
     ("precision", "lora"), [("bf16", None), ("bf16", Lora(rank=4)), ("bf16_weights", Lora(rank=4))]
 )
 def test_bf16_training_learns_with_a_float32_head(base, tmp_path, precision, lora):
-    rate = 3e-3 if lora is None else 1e-3
+    rate = 3e-3 if lora is None else 1e-2
     protocol = Protocol(**vars(QUICK) | {"learning_rate": rate, "lora": lora, "epochs": 2.0})
     rm = load(base, precision=precision, device=DEVICE)
     out = bradley_terry.train(rm, TRAIN, VALIDATION, protocol, Run(tmp_path / "run"))
