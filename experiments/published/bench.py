@@ -21,7 +21,10 @@ from rm_selection.analysis.gains import SIZE_GROUPS
 
 RUNS = 5
 AIMS = {"mae": "at most 3.6", "spearman": "at least 0.80", "coverage_5_10": "at least 0.65"}
-BUDGET = ("budget_gpu_hours=40", "dry_run=true", "device=h100", "dataset=ultrafeedback", "training=lora")
+BUDGET = (
+    *("budget_gpu_hours=40", "dry_run=true", "device=h100", "dataset=ultrafeedback", "training=lora"),
+    "hardware.precision=bf16_weights",  # all published bases fit
+)
 BASELINES = ("balanced_ridge", "size", "size_tokens", "best_benchmark")
 
 
