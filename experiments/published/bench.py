@@ -20,6 +20,7 @@ from rm_selection import console, runs, sweeps
 from rm_selection.analysis.gains import SIZE_GROUPS
 
 RUNS = 5
+SHOWN = 4  # words of a command
 AIMS = {"mae": "at most 3.6", "spearman": "at least 0.80", "coverage_5_10": "at least 0.65"}
 BUDGET = (
     *("budget_gpu_hours=40", "dry_run=true", "device=h100", "dataset=ultrafeedback", "training=lora"),
@@ -52,7 +53,8 @@ def times(output: str) -> pd.DataFrame:
     rows = []
     for arguments, times_run, limit in commands:
         seconds = wall(arguments, times_run)
-        name = " ".join(a for a in arguments if not a.startswith("output="))
+        named = [word for word in arguments if not word.startswith("output=")]
+        name = " ".join(named[:SHOWN]) + " ..." * (len(named) > SHOWN)
         spread = f"{min(seconds):.2f}-{max(seconds):.2f}"
         rows.append((name, f"{statistics.median(seconds):.2f}", spread, str(times_run), limit))
     return pd.DataFrame(rows, columns=["command", "median s", "range s", "runs", "limit"])
