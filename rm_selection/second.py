@@ -15,7 +15,7 @@ from rm_selection.budget_settings import BudgetConfig
 from rm_selection.config import CONF, quoted, typed
 from rm_selection.settings import refused
 from rm_selection.train_settings import DatasetConfig
-from rm_selection.training_data import content, for_objective
+from rm_selection.training_data import CHOICES, content, for_objective
 
 SAME = 1e-6  # points; what lies closer is one score, computed in another order
 
@@ -23,17 +23,20 @@ SAME = 1e-6  # points; what lies closer is one score, computed in another order
 def halves(settings: BudgetConfig, words: Sequence[str]) -> list[tuple[BudgetConfig, list[str]]]:
     """The plan on each of the two datasets, half of the budget each, with the words of its commands.
 
-    The second one's study is <study>-<dataset>.
+    The second one's study is <study>-<dataset>. What was chosen for the first, as dataset.max_length, holds for both.
 
     Raises:
         ConfigError: second_dataset is neither a file nor a name of conf/dataset, or is the first dataset.
     """
     half = settings.budget_gpu_hours / 2
     dataset, named = _dataset(settings)
+    chosen = [word for word in words if word.partition("=")[0] in {f"dataset.{name}" for name in CHOICES}]
+    names = [word.partition("=")[0].removeprefix("dataset.") for word in chosen]
+    dataset = replace(dataset, **{name: getattr(settings.dataset, name) for name in names})
     first = replace(settings, budget_gpu_hours=half)
     second = replace(first, study=f"{settings.study}-{dataset.name}", dataset=dataset)
     left = [word for word in words if word.partition("=")[0].partition(".")[0] != "dataset"]
-    return [(first, list(words)), (second, [*left, *named])]
+    return [(first, list(words)), (second, [*left, *named, *chosen])]
 
 
 def _dataset(settings: BudgetConfig) -> tuple[DatasetConfig, list[str]]:

@@ -15,7 +15,7 @@ from rm_selection.preferences import Pair, Read, Source, T, summed, without
 from rm_selection.train_settings import DatasetConfig
 
 NEEDED = {"bradley_terry": "pairs", "regression": "ratings"}
-_CHOICES = ("max_length", "common_subset", "limit", "max_overlap", "drop_overlap")  # the user's, whatever the data
+CHOICES = ("max_length", "common_subset", "limit", "max_overlap", "drop_overlap")  # the user's, whatever the data
 
 
 def for_objective(dataset: DatasetConfig, objective: str, context: Mapping[str, Any] | None = None) -> DatasetConfig:
@@ -35,7 +35,7 @@ def for_objective(dataset: DatasetConfig, objective: str, context: Mapping[str, 
             f"choose another dataset, or dataset.kind={kind} for files of your own"
         )
     other = typed(DatasetConfig, content(dataset.counterpart, context))
-    return replace(other, **{name: getattr(dataset, name) for name in _CHOICES})
+    return replace(other, **{name: getattr(dataset, name) for name in CHOICES})
 
 
 def content(name: str, context: Mapping[str, Any] | None = None) -> DictConfig:

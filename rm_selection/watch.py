@@ -34,14 +34,14 @@ class Watch(TrainerCallback):
         if "loss" not in logs:
             return
         for name in ("loss", "grad_norm"):
-            _finite(name, logs.get(name, 0.0), state)
+            self._check(name, logs.get(name, 0.0), state)
         self.tell({"step": state.global_step} | {name: logs[name] for name in logs if name != "num_tokens"})
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Evaluate the checkpoint just written and declare it whole."""
         found = {"step": state.global_step} | self.objective.evaluate(self.rm)
         for name, value in found.items():
-            _finite(name, value, state)
+            self._check(name, value, state)
         self.tell(found)
         evaluations = (*self.known.evaluations, found)
         tokens, padded = distributed.summed(int(self.real), self.all)  # from here on every process's files are written
@@ -66,6 +66,13 @@ class Watch(TrainerCallback):
         training_state.append(self.run.folder, line)
         self.run.on_log(line)
 
+    def _check(self, name: str, value: float, state: Any) -> None:
+        if not math.isfinite(value):
+            way = "" if self.rm.precision == "float32" else ", or give hardware.precision=float32"
+            raise NonFiniteLossError(
+                f"{name} is {value} at step {state.global_step}; lower objective.rates{way}", state.max_steps
+            )
+
     @contextmanager
     def counting(self) -> Iterator[None]:
         """Count the tokens that training runs through the model inside."""
@@ -80,11 +87,3 @@ class Watch(TrainerCallback):
             yield
         finally:
             hook.remove()
-
-
-def _finite(name: str, value: float, state: Any) -> None:
-    if not math.isfinite(value):
-        raise NonFiniteLossError(
-            f"{name} is {value} at step {state.global_step}; lower objective.rates, or give hardware.precision=float32",
-            state.max_steps,
-        )

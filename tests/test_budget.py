@@ -439,10 +439,10 @@ def test_a_second_dataset_says_whether_the_ranking_moves(files, monkeypatch, cap
     other = files / "other.jsonl"
     other.write_text((files / "train.jsonl").read_text())
     played = Played(monkeypatch)
-    assert call(*words(files, "budget_gpu_hours=8", f"second_dataset={other}")) == 0
+    assert call(*words(files, "budget_gpu_hours=8", f"second_dataset={other}", "dataset.max_length=512")) == 0
     assert "The choice does not move from jsonl to other: qwen2@instruct is first on both" in capsys.readouterr().out
     lines = [line for line in played.ran if "study=choice-other" in line and line[2] == "rm_selection.train"]
-    assert {f"dataset.train={other}", "dataset.name=other"} < set(lines[0])
+    assert {f"dataset.train={other}", "dataset.name=other", "dataset.max_length=512"} < set(lines[0])
 
 
 def test_a_second_dataset_that_is_none_is_refused(files, monkeypatch, capsys):
