@@ -1,7 +1,7 @@
 """Spend device-hours on choosing a base, one purchase after another, until the budget or what it is worth ends.
 
     plan = Plan(settings)
-    choice = spend(plan, buyer, settings.dry_run)       # buyer: of buying.py
+    choice = spend(plan, plan.stand(), buyer, settings.dry_run)       # buyer: of buying.py
 
 Nothing is remembered between purchases but the study's records, so a killed plan goes on where it stopped, and what is
 there is never paid for twice.
@@ -29,7 +29,7 @@ from rm_selection.selection import Constraints
 from rm_selection.standing import Failure, Standing, at_work, refuse_others, standing
 
 Array = NDArray[np.float64]
-_NO_RECORD = "its command left no record; what it printed says why"
+_NO_RECORD = Failure("its command left no record; what it printed says why")
 LEAST = 1e-3  # points; what is expected to save less is no reason to train anything
 
 
@@ -109,7 +109,14 @@ class Plan:
         Raises:
             SelectionError: every candidate failed.
         """
-        now = self._standing()
+        return self._choice(self._standing())
+
+    def _standing(self) -> Standing:
+        now = standing(self.settings, self.offer.candidates, self.figures)
+        now.known[:, self.figures.index(reference.PUBLIC)] = self.public
+        return now
+
+    def _choice(self, now: Standing) -> Choice:
         failed = {name: one.reason for (name, figure), one in self.failed.items() if figure == SCORE}
         without = {key: one.reason for key, one in self.failed.items() if key[1] != SCORE}
         kept = [i for i, one in enumerate(self.offer.candidates) if one.name not in failed]
@@ -121,11 +128,6 @@ class Plan:
         chosen = [self.offer.candidates[i] for i in kept]
         timed = frozenset([PROBE] * bool(now.took.probed) + [SCORE] * bool(now.took.trained))
         return Choice(chosen, known, now.hours, believe(self.calibration, known), prices, timed, failed, without)
-
-    def _standing(self) -> Standing:
-        now = standing(self.settings, self.offer.candidates, self.figures)
-        now.known[:, self.figures.index(reference.PUBLIC)] = self.public
-        return now
 
     def after(self, bought: Bought, error: bool) -> Choice:
         """How it stands after a purchase. Who has nothing to show for it is not tried again by this plan.
@@ -141,14 +143,14 @@ class Plan:
             if one.name in bought.names and np.isnan(known[column]):
                 if at_work(self.settings, one, figure):
                     raise SelectionError(f"another process works on {one.name}; once it is done, the same line goes on")
-                vain[one.name, figure] = now.failed.get((one.name, figure), Failure(_NO_RECORD))
+                vain[one.name, figure] = now.failed.get((one.name, figure), _NO_RECORD)
         whys = [*vain.values()]
-        shared = all(why.of_the_plan for why in whys) or (error and all(why.reason == _NO_RECORD for why in whys))
+        shared = all(why.of_the_plan for why in whys) or (error and all(why == _NO_RECORD for why in whys))
         if whys and shared and len(whys) == len(bought.names):
-            told = "and says why" if whys[0].reason == _NO_RECORD else f"{bought.names[0]}: {whys[0].reason}"
+            told = "and says why" if whys[0] == _NO_RECORD else f"{bought.names[0]}: {whys[0].reason}"
             raise SelectionError(f"the last command failed, {told}; mend that, and the same line goes on")
         self.failed |= vain
-        return self.stand()
+        return self._choice(now)
 
     def next(self, choice: Choice) -> Purchase | str:
         """The next purchase, or why there is none."""
@@ -195,15 +197,14 @@ class Plan:
         return replace(found, candidates=found.candidates[:1], hours=share)
 
 
-def spend(plan: Plan, buyer: Buyer, dry_run: bool) -> Choice:
-    """Spend the budget.
+def spend(plan: Plan, choice: Choice, buyer: Buyer, dry_run: bool) -> Choice:
+    """Spend the budget, from how the choice stands.
 
     A dry run runs nothing and takes every figure to come out as expected, so what it prints is one way it may go.
 
     Raises:
         SelectionError: the budget pays for nothing, every candidate failed, or a command was refused.
     """
-    choice = plan.stand()
     made: list[Bought] = []
     while not isinstance(found := plan.next(choice), str):
         if dry_run and len(made) == plan.settings.top:

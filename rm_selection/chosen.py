@@ -56,13 +56,14 @@ def regret(choice: Choice, seed: int) -> float:
     return float((draws.max(axis=1) - draws[:, choice.belief.mean.argmax()]).mean())
 
 
-def sentences(plan: Plan, now: Choice, choice: Choice) -> list[str]:
+def sentences(plan: Plan, table: pd.DataFrame, now: Choice, choice: Choice) -> list[str]:
     """The answer in words, the most important first.
 
-    now: as the records have it, of which the answer speaks. choice: the same, or in a dry run what it may come to.
+    now: as the records have it, of which the answer and table, its ranking, speak. choice: the same, or in a dry run
+    what it may come to.
     """
     said = [
-        *_on_first(plan, now),
+        *_on_first(plan, table, now),
         _on_models(plan, now),
         _on_hours(plan, now, choice),
         f"Ended because {choice.ended}.",
@@ -93,9 +94,8 @@ def _on_models(plan: Plan, choice: Choice) -> str:
     return f"It is trained already: {' and '.join(done)}." if done else ""
 
 
-def _on_first(plan: Plan, now: Choice) -> list[str]:
-    table, offered = ranking(plan, now), len(plan.offer.candidates)
-    first = table.iloc[0]
+def _on_first(plan: Plan, table: pd.DataFrame, now: Choice) -> list[str]:
+    first, offered = table.iloc[0], len(plan.offer.candidates)
     head = "So far the best is" if plan.settings.dry_run else "Train the reward model from"
     score = f"{first['model']}: expected score {first['predicted']:.1f} [{first['low']:.1f}, {first['high']:.1f}]"
     if len(table) == 1:

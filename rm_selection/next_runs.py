@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
@@ -105,12 +106,20 @@ class Foreseen:
     later: Belief
     prices: Array
 
-    @property
+    @cached_property
     def reach(self) -> Array:
         """(n,) points by which its next training is likely to move a candidate's expected score."""
         places = np.arange(len(self.prices))
         variance = np.diag(self.later.figures)[places]
         return np.asarray(self.later.cross[places, places] / np.sqrt(np.maximum(variance, TINY)))
+
+    @cached_property
+    def order(self) -> NDArray[np.intp]:
+        """(draws, n) candidates, first those whose next training may change who leads, an hour.
+
+        By expected scores alone the rest would go into further seeds of the leader, and never find out who is better.
+        """
+        return np.argsort(-_changes(self.means, self.reach) / np.maximum(self.prices, TINY), axis=1, kind="stable")
 
 
 class Market:
@@ -191,7 +200,7 @@ class Market:
 
     def _first(self, hours: float) -> Purchase | None:
         """The first of the whole trainings that follow, where nothing else is bought before them."""
-        paid = [i for i in _order(self.nothing)[0].tolist() if self.nothing.prices[i] <= hours]
+        paid = [i for i in self.nothing.order[0].tolist() if self.nothing.prices[i] <= hours]
         if not paid:
             return None
         gain, rest = self._saved(self.nothing, hours)
@@ -255,7 +264,7 @@ def _leaders(each: Foreseen, hours: float) -> NDArray[np.bool_]:
     draws = np.arange(len(each.means))
     chosen, left = np.zeros(each.means.shape, dtype=bool), np.full(len(draws), float(hours))
     least = each.prices.min()
-    for column in _order(each).T:
+    for column in each.order.T:
         if left.max() < least:
             break
         price = each.prices[column]
@@ -263,14 +272,6 @@ def _leaders(each: Foreseen, hours: float) -> NDArray[np.bool_]:
         chosen[draws, column] = taken
         left -= np.where(taken, price, 0.0)
     return chosen
-
-
-def _order(each: Foreseen) -> NDArray[np.intp]:
-    """(draws, n) candidates, first those whose next training may change who leads, an hour.
-
-    By expected scores alone it would go into further seeds of the leader, and never find out who is better.
-    """
-    return np.argsort(-_changes(each.means, each.reach) / np.maximum(each.prices, TINY), axis=1, kind="stable")
 
 
 def _changes(means: Array, reach: Array) -> Array:

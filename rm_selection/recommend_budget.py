@@ -48,9 +48,11 @@ def _chosen(settings: BudgetConfig, words: list[str]) -> pd.DataFrame:
 
     with threadpool_limits(1):  # many small matrices, for which threads only wait for each other
         plan = Plan(settings)
-        choice = spend(plan, Commands(settings, words), settings.dry_run)
-    now = plan.stand() if settings.dry_run else choice
-    table, said = chosen.ranking(plan, now), chosen.sentences(plan, now, choice)
+        begun = plan.stand()
+        choice = spend(plan, begun, Commands(settings, words), settings.dry_run)
+    now = begun if settings.dry_run else choice
+    table = chosen.ranking(plan, now)
+    said = chosen.sentences(plan, table, now, choice)
     if settings.dry_run:
         console.plan(chosen.purchases(choice), said)
         return table
