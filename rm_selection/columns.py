@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 MISSING = "\u2013"  # an en dash: a missing number is never shown as 0
 MINUS = "\u2212"
@@ -56,11 +57,25 @@ def amount(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-# A key `table.column` goes before `column`. Any pair <name>_low, <name>_high is the 90% interval of <name>.
+def brief(basis: str) -> str:
+    """The basis of a ranked score in a word, starred where it has a remark, such as the features filled in."""
+    kind, _, remark = basis.partition(";")
+    return f"{kind}*" if remark else kind
+
+
+def under_budget(ranking: Container[Any]) -> bool:
+    """Whether a ranking, or a row of it, was made under a budget: its scores are what all figures lead to expect.
+
+    Only such a ranking says who is tied with the first.
+    """
+    return "tied" in ranking
+
+
 _EXPECTED = _points(
     "Expected", "score to expect: measured or predicted, as the basis says; under a budget, given all figures"
 )
 
+# A key `table.column` goes before `column`. Any pair <name>_low, <name>_high is the 90% interval of <name>.
 COLUMNS: dict[str, Column] = {
     "model": _text("Model", "the base model as it is named on the Hugging Face Hub"),
     "family": _text("Family", "lineage of the base; generations and fine-tunes of one lineage are one family"),

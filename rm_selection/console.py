@@ -12,7 +12,7 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 from rich.table import Table
 from rich.text import Text
 
-from rm_selection.columns import MISSING, amount, is_missing, shortened
+from rm_selection.columns import MISSING, amount, brief, is_missing, shortened
 
 _OUT = Console(width=None if Console().is_terminal else 120, highlight=False, soft_wrap=False)
 _ERR = Console(stderr=True, highlight=False)
@@ -103,7 +103,7 @@ def recommendation(ranked: pd.DataFrame, header: list[str], warnings: list[str],
             "top 1": ranked["probability_top_1"].map("{:.0%}".format),
             "top 5": ranked["probability_top_5"].map("{:.0%}".format),
             "GPU-h": ranked["train_gpu_hours"].map(_hours),
-            "basis": ranked["basis"].map(_brief),
+            "basis": ranked["basis"].map(brief),
         }
     )
     shown = _fitting(shown)
@@ -161,12 +161,6 @@ def interval(frame: pd.DataFrame, value: str, low: str, high: str, digits: int =
 def _hours(hours: float) -> str:
     """Whole hours where there is one at least, two figures below."""
     return MISSING if is_missing(hours) else f"{hours:.0f}" if hours >= 1 else f"{hours:.2g}"
-
-
-def _brief(basis: str) -> str:
-    """The basis in a word, starred where it has a remark; the table on disk names the features."""
-    kind, _, remark = basis.partition(";")
-    return f"{kind}*" if remark else kind
 
 
 def sources(told: Iterable[str], beware: Iterable[str]) -> None:

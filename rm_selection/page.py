@@ -13,6 +13,7 @@ from markupsafe import Markup
 from pydantic import BaseModel
 
 from rm_selection import __version__
+from rm_selection.columns import brief, under_budget
 from rm_selection.inline_svg import inline
 from rm_selection.page_answer import answer, findings
 from rm_selection.page_parts import FIGURES, PARTS
@@ -70,7 +71,7 @@ def page(
     pages = sheets(tables, names)
     known = {*ELSEWHERE, *(name for part in PARTS for name in part.tables)}
     ranking = tables.get("recommendation")
-    budget = ranking is not None and "tied" in ranking
+    budget = ranking is not None and under_budget(ranking)
     return _template().render(
         study=study,
         own="runs" in tables,
@@ -113,9 +114,9 @@ def _top(ranking: pd.DataFrame, links: Mapping[str, str]) -> View:
     ordered = ranking.sort_values("rank")
     if len(ranking) <= LONG:  # a short ranking is not shown a second time in full
         return views("recommendation", ordered, f"All {len(ranking)} candidates", links)[0]
-    kinds, remarks = ordered["basis"].astype(str).str.partition("; ")[[0, 2]].to_numpy().T
-    brief = [f"{kind}*" if remark else kind for kind, remark in zip(kinds, remarks, strict=True)]
-    first = ordered.assign(basis=brief).drop(columns="family", errors="ignore").head(TOP)
+    first = (
+        ordered.assign(basis=ordered["basis"].astype(str).map(brief)).drop(columns="family", errors="ignore").head(TOP)
+    )
     shown = views("recommendation", first, f"The first {TOP} candidates", links)[0]
     starred = first["basis"].str.endswith("*").any()
     return replace(shown, note=_STARRED) if starred else shown

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
-from rm_selection.columns import is_missing, written
+from rm_selection.columns import is_missing, under_budget, written
 from rm_selection.settings import CATEGORIES, typed_word
 
 Tables = Mapping[str, pd.DataFrame]
@@ -67,14 +67,6 @@ def estimate(row: Mapping[Any, Any]) -> str:
     if under_budget(row):
         return f"expected score {score}, {_trained(row)}"
     return f"{'measured' if _measured(row) else 'predicted'} {score}"
-
-
-def under_budget(row: Mapping[Any, Any]) -> bool:
-    """Whether a ranking was made under a budget: its `predicted` is then what all figures together lead to expect.
-
-    Only such a ranking says who is tied with the first.
-    """
-    return "tied" in row
 
 
 def _kind(first: Mapping[Any, Any]) -> tuple[str, str]:

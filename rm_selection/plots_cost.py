@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from rm_selection.analysis.frontier import frontier
+from rm_selection.columns import under_budget
 from rm_selection.plot_style import BLUE, GREEN, MUTED, VERMILLION, Entry, canvas, legend, points, short_names
 
 SPREAD = 20  # a range of costs wider than this is drawn on a logarithmic axis
@@ -45,7 +46,7 @@ def cost(tables: Mapping[str, pd.DataFrame]) -> Figure | None:
 
 def kinds(ranking: pd.DataFrame) -> tuple[str, str]:
     """What candidates are called that were trained to the end, and others; under a budget no score is one alone."""
-    return ("trained to the end", "not trained to the end") if "tied" in ranking else ("measured", "predicted")
+    return ("trained to the end", "not trained to the end") if under_budget(ranking) else ("measured", "predicted")
 
 
 def _name(panel: Axes, best: pd.DataFrame) -> None:

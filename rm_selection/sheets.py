@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from rm_selection.analysis.balanced_ridge import NAME as RECOMMENDED
-from rm_selection.columns import is_missing, label, written
-from rm_selection.page_answer import estimate, under_budget
+from rm_selection.columns import is_missing, label, under_budget, written
+from rm_selection.page_answer import estimate
 from rm_selection.page_tables import View, view
 from rm_selection.sheet_tables import OVERALL
 
