@@ -52,7 +52,9 @@ def fingerprint(path: str | Path) -> str:
     Raises:
         ModelError: as check_folder, but for an adapter.
     """
-    folder = Path(path).expanduser() if (Path(path).expanduser() / ADAPTER).is_file() else check_folder(path)
+    folder = Path(path).expanduser()
+    if not (folder / ADAPTER).is_file():
+        folder = check_folder(path)
     files = {file for pattern in CONTENT for file in folder.glob(pattern) if file.is_file()}
     whole = hashlib.sha256()
     for file in sorted(files):

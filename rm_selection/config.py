@@ -25,9 +25,6 @@ from rm_selection.settings import shown
 
 T = TypeVar("T")
 
-# What Hydra says of objective=x: group, name and the options there are.
-_NO_SUCH_OPTION = r"ould not find '([\w/]+)/([^']*)'.*Available options in '[\w/]+':\n(.*?)(?:\nConfig|\Z)"
-
 _NO_TEXTS = ("null", "true", "false", "nan", "inf")  # words that Hydra takes for other values
 
 _PACKAGE = Path(__file__).resolve().parent

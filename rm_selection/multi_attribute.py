@@ -83,10 +83,10 @@ def train(
         ConfigError: the settings contradict the data.
         TrainingError: the loss is no number, or memory ran out.
     """
-    for name, typed in (("center_rewards_coefficient", "centering=null"), ("use_margin", "margin=false")):
+    for name, setting, off in (("center_rewards_coefficient", "centering", "null"), ("use_margin", "margin", "false")):
         if getattr(protocol, name):
-            of = typed.partition("=")[0]
-            raise ConfigError(f"objective.{of} belongs to bradley_terry; for regression give objective.{typed}")
+            typed = f"objective.{setting}"
+            raise ConfigError(f"{typed} belongs to bradley_terry; for regression give {typed}={off}")
     if not np.isfinite(_labels(rm, validation)).any():
         raise ConfigError(
             "regression picks its checkpoint by validation loss; give ratings of its attributes as dataset.validation"

@@ -30,13 +30,12 @@ def halves(settings: BudgetConfig, words: Sequence[str]) -> list[tuple[BudgetCon
     """
     half = settings.budget_gpu_hours / 2
     dataset, named = _dataset(settings)
-    chosen = [word for word in words if word.partition("=")[0] in {f"dataset.{name}" for name in CHOICES}]
-    names = [word.partition("=")[0].removeprefix("dataset.") for word in chosen]
-    dataset = replace(dataset, **{name: getattr(settings.dataset, name) for name in names})
+    chosen = {name: word for name in CHOICES for word in words if word.startswith(f"dataset.{name}=")}
+    dataset = replace(dataset, **{name: getattr(settings.dataset, name) for name in chosen})
     first = replace(settings, budget_gpu_hours=half)
     second = replace(first, study=f"{settings.study}-{dataset.name}", dataset=dataset)
     left = [word for word in words if word.partition("=")[0].partition(".")[0] != "dataset"]
-    return [(first, list(words)), (second, [*left, *named, *chosen])]
+    return [(first, list(words)), (second, [*left, *named, *chosen.values()])]
 
 
 def _dataset(settings: BudgetConfig) -> tuple[DatasetConfig, list[str]]:

@@ -62,11 +62,11 @@ class Trials:
 
     def model(self, rate: float, share: float) -> RewardModel:
         """The model of a rate that was trained as far as that, at its best checkpoint."""
-        known = self._last is not None and self._last[0] == (rate, share)
-        trained = self._last[1] if self._last is not None and known else self._train(rate, share)
+        last = self._last
+        trained = last[1] if last is not None and last[0] == (rate, share) else self._train(rate, share)
         if trained.kept:
             return trained.model
-        del trained  # of a killed training that had gone further; as far as this it is done again, beside it
+        del trained, last  # of a killed training that had gone further; as far as this it is done again, beside it
         return self._train(rate, share, f"until-{share:g}").model
 
     def _value(self, rate: float, share: float) -> float:
